@@ -1,0 +1,3 @@
+"""The shapegate command."""
+
+from __future__ import annotations

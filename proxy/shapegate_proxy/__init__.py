@@ -1,0 +1,3 @@
+"""Authenticate, confine to an org, relay."""
+
+from __future__ import annotations

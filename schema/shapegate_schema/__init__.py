@@ -1,0 +1,3 @@
+"""Plain SQL migrations, row-level security, roles, seeds; the runner on asyncpg."""
+
+from __future__ import annotations
