@@ -1,0 +1,23 @@
+"""Who asks: what a verified token says. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """The caller, proven: made by `tokens.Verifier` only (held by tests/architecture)."""
+
+    issuer: str
+    user: str
+    org: str
+    """Id of the organization, a UUID in lower case; the caller sees rows of this one only."""
+    role: str | None
+    session: str | None
+    """The token's `jti`."""
+    expires_at: datetime

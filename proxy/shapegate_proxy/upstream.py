@@ -1,0 +1,82 @@
+"""The request to Electric, built from an empty one. Pure: no I/O, no clock.
+
+Definition, filter and column lists come from the policy; of the client's request only modes and position
+pass (REQUIREMENTS P-01 to P-03, P-11, P-18 to P-22).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.errors import RequestTooLong
+from shapegate_wire import names
+from shapegate_wire.identifier import print_columns
+from shapegate_wire.shape import LogMode, Replica
+
+if TYPE_CHECKING:
+    from yarl import URL
+
+    from shapegate_proxy.config import Secret
+    from shapegate_proxy.policy import ConfinedRequest
+    from shapegate_wire.shape import QueryPairs
+
+REQUEST_LINE_BYTES_MAX: Final = 9_500
+"""Electric resets connections above some 10,000 bytes (PROTOCOL 1.2)."""
+SHAPE_PATH: Final = "/v1/shape"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamRequest:
+    """One request to Electric, ready to be sent; `url` holds the secret and is not printed."""
+
+    method: str
+    url: URL = field(repr=False)
+    headers: tuple[tuple[str, str], ...]
+    live: bool
+    sse: bool
+
+
+def build(
+    confined: ConfinedRequest,
+    *,
+    electric_url: URL,
+    secret: Secret | None,
+    method: str = "GET",
+    if_none_match: str | None = None,
+) -> UpstreamRequest:
+    """Print a confined request for Electric. Raises RequestTooLong if Electric would not read it."""
+    query = [*_definition(confined), *confined.asked.position_query()]
+    if secret is not None:
+        query.append((names.SECRET, secret.reveal()))
+    url = electric_url.with_path(SHAPE_PATH).with_query(query)
+    size = len(f"{method} {url.raw_path_qs} HTTP/1.1")
+    if size > REQUEST_LINE_BYTES_MAX:
+        raise RequestTooLong("The request that this one leads to is too long for Electric")
+    headers = [("accept-encoding", "identity")]
+    headers.append(("accept", "text/event-stream" if confined.asked.live_sse else "application/json"))
+    if if_none_match is not None:
+        headers.append(("if-none-match", if_none_match))
+    return UpstreamRequest(
+        method=method,
+        url=url,
+        headers=tuple(headers),
+        live=confined.asked.live,
+        sse=confined.asked.live_sse,
+    )
+
+
+def _definition(confined: ConfinedRequest) -> QueryPairs:
+    asked = confined.asked.definition
+    pairs: QueryPairs = [
+        (names.TABLE, confined.table.to_sql()),
+        (names.COLUMNS, print_columns(confined.columns)),
+        (names.QUERYABLE_COLUMNS, print_columns(confined.queryable_columns)),
+        (names.WHERE, confined.where),
+    ]
+    pairs += [(names.param(index), value) for index, value in enumerate(confined.params, start=1)]
+    if asked.replica is not Replica.DEFAULT:
+        pairs.append((names.REPLICA, asked.replica.value))
+    if asked.log is not LogMode.FULL:
+        pairs.append((names.LOG, asked.log.value))
+    return pairs

@@ -1,0 +1,194 @@
+"""Tokens, principals and a running gate in front of a scripted upstream, for the tests of the proxy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import jwt
+from aiohttp import web
+from yarl import URL
+
+from shapegate_proxy.app import open_proxy
+from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
+from shapegate_proxy.policy import Policy, parse_policy
+from shapegate_proxy.principal import Principal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from shapegate_proxy.observe import ShapeServed
+
+SECRET = "a-shared-secret-of-more-than-32-bytes"
+ELECTRIC_SECRET = "electric-secret"
+ISSUER = "urn:test:issuer"
+AUDIENCE = "shapegate"
+USER = "11111111-1111-4111-8111-111111111111"
+ACME = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+GLOBEX = "bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+POLICY_TEXT = """
+version = 1
+
+[tables.items]
+scope = "organization_id = {org}"
+
+[tables.items.columns]
+id = "uuid"
+organization_id = "uuid"
+name = "text"
+
+[tables.notes]
+scope = "author = {user}"
+
+[tables.notes.columns]
+id = "int8"
+author = "text"
+"""
+
+
+def policy() -> Policy:
+    return parse_policy(POLICY_TEXT)
+
+
+def principal(*, org: str = ACME, user: str = USER) -> Principal:
+    return Principal(
+        issuer=ISSUER, user=user, org=org, role=None, session=None, expires_at=NOW + timedelta(minutes=5)
+    )
+
+
+def claims(**changes: object) -> dict[str, object]:
+    """A good token's claims; a change to None leaves the claim out."""
+    good: dict[str, object] = {
+        "iss": ISSUER,
+        "aud": AUDIENCE,
+        "sub": USER,
+        "jti": "22222222-2222-4222-8222-222222222222",
+        "iat": int(NOW.timestamp()),
+        "exp": int(NOW.timestamp()) + 300,
+        "organization_id": ACME,
+        "role": "member",
+    }
+    return {name: value for name, value in (good | changes).items() if value is not None}
+
+
+def token(*, secret: str = SECRET, headers: dict[str, Any] | None = None, **changes: Any) -> str:
+    return jwt.encode(claims(**changes), secret, algorithm="HS256", headers=headers)
+
+
+def issuer_config() -> IssuerConfig:
+    return IssuerConfig(issuer=ISSUER, audience=AUDIENCE, secret=Secret(SECRET))
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers; `told` is set by every event."""
+
+    events: list[ShapeServed] = field(default_factory=list)
+    told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def served(self, event: ShapeServed) -> None:
+        self.events.append(event)
+        self.told.set()
+
+
+@dataclass
+class Gate:
+    """A gate in front of an upstream that answers as the test says."""
+
+    url: URL
+    recorder: Recorder
+    upstream: list[web.Request]
+    """What reached the upstream, in order."""
+    clock: Clock
+
+
+@dataclass
+class Clock:
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def serve(answer: Answer) -> AsyncIterator[tuple[URL, list[web.Request]]]:
+    """Run an HTTP server on a free port that answers everything by `answer`."""
+    seen: list[web.Request] = []
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if request.path == "/v1/shape":
+            seen.append(request)
+        return await answer(request)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app, handler_cancellation=True, max_line_size=20_000, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    try:
+        yield URL.build(scheme="http", host=host, port=port), seen
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def gate_before(
+    electric_url: URL, folder: Path, upstream: list[web.Request], *, issuer: IssuerConfig | None = None
+) -> AsyncIterator[Gate]:
+    """Run a gate in front of whatever listens at `electric_url`."""
+    path = folder / "policy.toml"
+    path.write_text(POLICY_TEXT)
+    config = ProxyConfig(
+        electric_url=electric_url,
+        electric_secret=Secret(ELECTRIC_SECRET),
+        issuer=issuer or issuer_config(),
+        policy_path=path,
+        origins=frozenset({"https://app.example"}),
+        port=0,
+    )
+    recorder, clock = Recorder(), Clock()
+    async with open_proxy(config, observer=recorder, clock=clock) as url:
+        yield Gate(url, recorder, upstream, clock)
+
+
+@asynccontextmanager
+async def gate(answer: Answer, folder: Path) -> AsyncIterator[Gate]:
+    """Run a gate in front of a scripted upstream."""
+    async with serve(answer) as (url, seen), gate_before(url, folder, seen) as running:
+        yield running
+
+
+def bearer(**changes: Any) -> dict[str, str]:
+    return {"authorization": f"Bearer {token(**changes)}"}
+
+
+LOG_HEADERS = {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746",
+    "etag": '"h-1:-1:0_0"',
+    "electric-handle": "h-1",
+    "electric-offset": "0_0",
+    "electric-schema": '{"id":{"type":"uuid","pk_index":0}}',
+    "electric-has-data": "true",
+    "electric-server": "ElectricSQL/1.7.12",
+    "electric-up-to-date": "",
+    "connection": "keep-alive",
+    "x-internal": "upstream only",
+    "set-cookie": "a=b",
+}
+
+
+async def log_answer(_request: web.Request) -> web.StreamResponse:
+    """What Electric answers to a request for a log."""
+    return web.Response(body=b"[]", headers=LOG_HEADERS)
