@@ -1,0 +1,97 @@
+"""`shapegate proxy`, `shapegate issuer` and `shapegate config`: single servers, configured by environment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from shapegate_cli.problems import Failed, Unreachable, explained
+from shapegate_cli.running import stop_signal
+
+if TYPE_CHECKING:
+    from shapegate_proxy.config import ProxyConfig
+
+
+@click.command()
+def proxy() -> None:
+    """Run the proxy until Ctrl-C or SIGTERM, configured by environment variables.
+
+    See .env.example for all of them, and `shapegate config` for what they amount to.
+    """
+    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.errors import ConfigError
+
+    with explained({ConfigError: Failed, OSError: Failed}):
+        read = ProxyConfig.from_env(os.environ)
+        logging.basicConfig(level=read.log_level.upper(), format=_log_format(read.log_format))
+        asyncio.run(_proxy(read))
+
+
+async def _proxy(read: ProxyConfig) -> None:
+    from shapegate_proxy.app import open_proxy
+    from shapegate_proxy.observe import LogObserver
+
+    async with stop_signal() as stopped, open_proxy(read, observer=LogObserver()) as url:
+        click.echo(f"proxy listens on {url}", err=True)
+        await stopped.wait()
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=4001, show_default=True)
+@click.option(
+    "--key-file", type=click.Path(path_type=Path), required=True, help="Signing key; made if missing."
+)
+def issuer(port: int, key_file: Path) -> None:
+    """Run the development token issuer on loopback until Ctrl-C or SIGTERM.
+
+    DATABASE_URL has to be the role shapegate_issuer's. Not for production.
+    """
+    from shapegate_harness.issuer import IssuerError
+
+    database_url = os.environ.get("DATABASE_URL")
+    if not database_url:
+        raise click.UsageError("DATABASE_URL is not set: expected the URL of the role shapegate_issuer")
+    with explained({IssuerError: Failed, OSError: Unreachable}):
+        asyncio.run(_issuer(database_url, port, key_file))
+
+
+async def _issuer(database_url: str, port: int, key_file: Path) -> None:
+    from shapegate_harness.issuer import IssuerSettings, TokenIssuer
+
+    settings = IssuerSettings(
+        issuer=os.environ.get("JWT_ISSUER") or "urn:shapegate:dev-issuer",
+        audience=os.environ.get("JWT_AUDIENCE") or "shapegate",
+        key_file=key_file,
+    )
+    async with (
+        stop_signal() as stopped,
+        TokenIssuer.open(database_url=database_url, settings=settings, port=port) as running,
+    ):
+        click.echo(f"development issuer listens on {running.url}", err=True)
+        await stopped.wait()
+
+
+@click.command()
+def config() -> None:
+    """Print what the proxy would run with; secrets are masked. Exit code 1 if it would not start."""
+    from shapegate_proxy.app import load_policy
+    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.errors import ConfigError
+
+    try:
+        read = ProxyConfig.from_env(os.environ)
+        tables = load_policy(read).tables
+    except ConfigError as exc:
+        raise Failed("\n".join(exc.problems)) from exc
+    for name, value in read.effective().items():
+        click.echo(f"{name} = {value}")
+    click.echo(f"tables = {', '.join(sorted(str(table) for table in tables))}")
+
+
+def _log_format(name: str) -> str:
+    return "%(message)s" if name == "json" else "%(asctime)s %(levelname)s %(name)s %(message)s"

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+"""One command for everything a developer does; standard library only.
+
+    python3 dev.py demo     the whole system at work: login, sync, offline, switch, re-sync
+    python3 dev.py up       the system until Ctrl-C, to develop an application against
+    python3 dev.py test     the tests (words that follow go to pytest)
+    python3 dev.py check    format, lint, types and layers
+    python3 dev.py lock     write requirements.lock anew from pyproject.toml (needs uv)
+
+The first run makes `.venv` here and installs what requirements.lock names, with its hashes; later runs need
+no network. Works as root and not, without a terminal, and in a path with spaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+PYTHON_MIN = (3, 11)
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+LOCK = os.path.join(ROOT, "requirements.lock")
+STAMP = os.path.join(VENV, "installed")
+PYTHON = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin", "python")
+
+CHECKS = (
+    ("format", ["-m", "ruff", "format", "--check", "."]),
+    ("lint", ["-m", "ruff", "check", "."]),
+    ("types", ["-m", "mypy", "."]),
+    ("layers", ["-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]),
+)
+
+
+class Stop(Exception):
+    """The command cannot go on; the text says why and what to do."""
+
+
+def main(words):
+    if sys.version_info < PYTHON_MIN:
+        raise Stop(
+            "this is Python %d.%d, Shapegate needs %d.%d or later: run it as `python3.11 dev.py ...`"
+            % (sys.version_info[:2] + PYTHON_MIN)
+        )
+    command, rest = (words[0], words[1:]) if words else ("help", [])
+    if command in ("help", "-h", "--help"):
+        print(__doc__.strip())
+        return 0
+    if command in ("demo", "up"):
+        prepare()
+        return replace_by(["-m", "shapegate_cli", command, *rest])
+    if command == "test":
+        prepare()
+        return replace_by(["-m", "pytest", *rest])
+    if command == "check":
+        prepare()
+        return check()
+    if command == "lock":
+        return lock()
+    print(f"dev.py: unknown command {command!r}: expected demo, up, test, check or lock", file=sys.stderr)
+    return 2
+
+
+def replace_by(words):
+    """Become the command, so that signals and the exit code are its own."""
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    if os.name == "nt":
+        return subprocess.call([PYTHON, *words])
+    os.execv(PYTHON, [PYTHON, *words])
+    return 0
+
+
+def check():
+    """Run every check, also after one has failed; name those that did."""
+    failed = []
+    for name, words in CHECKS:
+        print(f"check: {name}", flush=True)
+        if subprocess.call([PYTHON, *words], cwd=ROOT) != 0:
+            failed.append(name)
+    if failed:
+        print("check: failed: " + ", ".join(failed), file=sys.stderr)
+        return 1
+    print("check: all passed")
+    return 0
+
+
+def lock():
+    """Resolve for every platform and Python at once; no index address gets into the file."""
+    uv = shutil.which("uv")
+    if uv is None:
+        raise Stop("uv is not installed: expected it on the PATH, it resolves the lock")
+    words = ["--all-extras", "--group", "dev", "--universal", "--python-version", "3.11"]
+    words += ["--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet", "--output-file", LOCK]
+    return subprocess.call([uv, "pip", "compile", "pyproject.toml", *words], cwd=ROOT)
+
+
+def prepare():
+    """Make sure that `.venv` holds what the lock names; quick when it does."""
+    wanted = fingerprint()
+    if installed() == wanted:
+        return
+    if not os.access(ROOT, os.W_OK):
+        raise Stop(f"{ROOT!r} is not writable: expected a checkout of your own, .venv is made inside of it")
+    with alone():
+        if installed() == wanted:
+            return
+        started = time.monotonic()
+        print("preparing .venv (once, well under a minute)", file=sys.stderr, flush=True)
+        uv = shutil.which("uv")
+        install = with_uv(uv) if uv else with_pip()
+        run([*install, "--require-hashes", "-r", LOCK], "the locked packages could not be installed")
+        run([*install, "--no-deps", "--no-build-isolation", "-e", ROOT], "shapegate could not be installed")
+        with open(STAMP, "w", encoding="utf-8") as file:
+            file.write(wanted)
+        print(f"prepared in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
+
+def with_uv(uv):
+    run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], "uv could not make .venv")
+    return [uv, "pip", "install", "--quiet", "--python", PYTHON]
+
+
+def with_pip():
+    try:
+        import ensurepip  # noqa: F401
+    except ImportError:
+        raise Stop(
+            "this Python has no ensurepip, so no virtual environment can be made: install it "
+            f"(Debian, Ubuntu: apt install python3-venv), or install uv; seen with {sys.executable}"
+        ) from None
+    run([sys.executable, "-m", "venv", "--clear", VENV], "the virtual environment could not be made")
+    return [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+
+
+def run(words, failure):
+    """Run an installer; show what it said only if it failed."""
+    env = dict(os.environ, PIP_ROOT_USER_ACTION="ignore")
+    done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = "\n".join((done.stdout + done.stderr).strip().splitlines()[-15:])
+        raise Stop(f"{failure} (the first run needs the network):\n{said}")
+
+
+def fingerprint():
+    """Name what has to be installed, and where: another lock, Python or place means another .venv."""
+    digest = hashlib.sha256()
+    for path in (LOCK, os.path.join(ROOT, "pyproject.toml")):
+        with open(path, "rb") as file:
+            digest.update(file.read())
+    digest.update(repr((ROOT, sys.version_info[:2], sys.implementation.name)).encode())
+    return digest.hexdigest()
+
+
+def installed():
+    try:
+        with open(STAMP, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+@contextmanager
+def alone():
+    """Let one process at a time make the environment."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: two first runs at once are the user's own doing
+        yield
+        return
+    with open(os.path.join(ROOT, ".venv.lock"), "w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as stop:
+        print(f"dev.py: {stop}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

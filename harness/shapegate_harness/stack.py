@@ -1,0 +1,222 @@
+"""The whole system in one process: Postgres, schema, seeds, a development Electric, an issuer and the gate.
+
+Development use, on loopback only. Everything that is started inside of `open_stack` is stopped with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+from yarl import URL
+
+from shapegate_harness.electric import DevElectric
+from shapegate_harness.issuer import IssuerSettings, TokenIssuer
+from shapegate_harness.ports import HOST
+from shapegate_harness.postgres import EmbeddedPostgres
+from shapegate_proxy.app import open_proxy
+from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
+from shapegate_schema.domains import policy_file
+from shapegate_schema.migrate import migrate
+from shapegate_schema.roles import set_login
+from shapegate_schema.seed import seed
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from shapegate_harness.ports import Ports
+    from shapegate_proxy.observe import Observer, ShapeServed
+
+DATABASE: Final = "shapegate"
+DOMAIN: Final = "controls"
+DEMO_PASSWORD: Final = "shapegate-demo"  # noqa: S105  # of seeded users, on loopback, printed on purpose
+ROLES: Final = ("app_rw", "electric", "shapegate_issuer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackLogin:
+    """A seeded user and one organization they belong to."""
+
+    email: str
+    password: str
+    organization: str
+    organization_id: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addresses:
+    """Where everything is; what `shapegate up --json` writes (DESIGN, fixed faces)."""
+
+    proxy_url: str
+    issuer_url: str
+    electric_url: str
+    electric_secret: str
+    database_url: str
+    app_database_url: str
+    logins: tuple[StackLogin, ...]
+    pid: int
+
+    def to_json(self) -> str:
+        """Print as one JSON object; holds passwords, so the file has to be private."""
+        return json.dumps(asdict(self), indent=2)
+
+
+class Stack:
+    """The running system; the gate can be taken away and brought back at the same address."""
+
+    def __init__(self, addresses: Addresses, gate: Gate) -> None:
+        self.addresses = addresses
+        self._gate = gate
+
+    async def stop_proxy(self) -> None:
+        """Take the gate away; connections to it are refused from now on."""
+        await self._gate.stop()
+
+    async def start_proxy(self) -> None:
+        """Bring the gate back at its old address."""
+        await self._gate.start()
+
+
+class Gate:
+    """One gate that can be stopped and started again with the same configuration."""
+
+    def __init__(self, config: ProxyConfig, observer: Observer) -> None:
+        self._config = config
+        self._observer = observer
+        self._running = AsyncExitStack()
+
+    async def start(self) -> URL:
+        """Start and return the URL; later starts come back to the same port."""
+        url = await self._running.enter_async_context(open_proxy(self._config, observer=self._observer))
+        assert url.port is not None, "a started server has a port"
+        self._config = replace(self._config, port=url.port)
+        return url
+
+    async def stop(self) -> None:
+        """Stop; does nothing when it is stopped."""
+        await self._running.aclose()
+
+
+class Silent:
+    """An observer that takes no note."""
+
+    def served(self, event: ShapeServed) -> None:
+        """Ignore the event."""
+
+
+@asynccontextmanager
+async def open_stack(
+    folder: Path,
+    *,
+    ports: Ports,
+    observer: Observer,
+    seeded: bool = True,
+    durable: bool = True,
+    on_progress: Callable[[str], None] = lambda _text: None,
+) -> AsyncIterator[Stack]:
+    """Run the system inside of the block, with its data below `folder`.
+
+    Raises PostgresError, MigrationError or OSError, each with a sentence to show.
+    """
+    async with AsyncExitStack() as stack:
+        on_progress("starting Postgres")
+        postgres = await stack.enter_async_context(
+            EmbeddedPostgres.open(folder / "postgres", durable=durable)
+        )
+        on_progress("preparing the database")
+        known = await asyncio.to_thread(_secrets, folder / "secrets.json")
+        owner_url = await _prepare(postgres, known)
+        logins = (await seed(owner_url, DOMAIN)).logins if seeded else ()
+        on_progress("starting Electric, issuer and proxy")
+        role_url = {role: postgres.url(DATABASE, role, known[role]) for role in ROLES}
+        electric = await stack.enter_async_context(
+            DevElectric.open(
+                database_url=role_url["electric"], secret=known["secret"], host=HOST, port=ports.electric
+            )
+        )
+        settings = IssuerSettings(key_file=folder / "issuer-key.pem")
+        issuer = await stack.enter_async_context(
+            TokenIssuer.open(
+                database_url=role_url["shapegate_issuer"], settings=settings, host=HOST, port=ports.issuer
+            )
+        )
+        for login in logins:
+            await issuer.set_password(login.email, DEMO_PASSWORD)
+        gate = Gate(_proxy_config(electric, issuer, settings, known["secret"], ports.proxy), observer)
+        stack.push_async_callback(gate.stop)
+        proxy_url = await gate.start()
+        yield Stack(
+            Addresses(
+                proxy_url=str(proxy_url.origin()),
+                issuer_url=str(issuer.url),
+                electric_url=str(electric.url),
+                electric_secret=known["secret"],
+                database_url=owner_url,
+                app_database_url=role_url["app_rw"],
+                logins=tuple(
+                    StackLogin(
+                        email=login.email,
+                        password=DEMO_PASSWORD,
+                        organization=login.organization_name,
+                        organization_id=str(login.organization_id),
+                        role=login.role,
+                    )
+                    for login in logins
+                ),
+                pid=os.getpid(),
+            ),
+            gate,
+        )
+
+
+async def _prepare(postgres: EmbeddedPostgres, known: dict[str, str]) -> str:
+    """Create the database if it is not there, migrate it, let the roles log in; return its owner's URL."""
+    connection = await asyncpg.connect(postgres.url())
+    try:
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+    finally:
+        await connection.close()
+    owner_url = postgres.url(DATABASE)
+    await migrate(owner_url, DOMAIN)
+    for role in ROLES:
+        await set_login(owner_url, role, known[role])
+    return owner_url
+
+
+def _proxy_config(
+    electric: DevElectric, issuer: TokenIssuer, settings: IssuerSettings, secret: str, port: int
+) -> ProxyConfig:
+    return ProxyConfig(
+        electric_url=URL(str(electric.url)),
+        electric_secret=Secret(secret),
+        issuer=IssuerConfig(
+            issuer=settings.issuer,
+            audience=settings.audience,
+            jwks_url=URL(str(issuer.url)) / ".well-known" / "jwks.json",
+        ),
+        policy_path=policy_file(DOMAIN),
+        host=HOST,
+        port=port,
+    )
+
+
+def _secrets(path: Path) -> dict[str, str]:
+    """Read the passwords of this folder's roles and Electric's secret; make them at the first start."""
+    if not path.exists():
+        made = {name: secrets.token_urlsafe(24) for name in (*ROLES, "secret")}
+        unfinished = path.with_suffix(".unfinished")
+        unfinished.unlink(missing_ok=True)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            json.dump(made, file)
+        unfinished.rename(path)
+    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return known
