@@ -1,0 +1,25 @@
+"""What a package offers is held here: a change of `__all__` is a change that users notice."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "shapegate_harness.scenario": {
+        "Differs",
+        "Recorder",
+        "StepDone",
+        "StepFailed",
+        "StepResult",
+        "run_scenario",
+    },
+}
+
+
+@pytest.mark.parametrize("package", sorted(PUBLIC))
+def test_the_public_names_are_these(package: str) -> None:
+    module = importlib.import_module(package)
+    assert set(module.__all__) == PUBLIC[package]
+    assert all(hasattr(module, name) for name in module.__all__)
