@@ -35,12 +35,18 @@ def primary_key(schema: ShapeSchema) -> tuple[str, ...]:
 def parse_schema(text: str) -> ShapeSchema:
     """Read the header's JSON; unknown attributes are ignored. Raises MalformedResponse."""
     try:
-        loaded: object = json.loads(text)
-    except ValueError as exc:
-        raise MalformedResponse("electric-schema is not JSON") from exc
+        loaded: object = json.loads(text, object_pairs_hook=_once)
+    except MalformedResponse:
+        raise
+    except (ValueError, RecursionError) as exc:
+        raise MalformedResponse("electric-schema is not JSON, or nested too deeply") from exc
     if not isinstance(loaded, dict) or not loaded:
         raise MalformedResponse("electric-schema is not an object of columns")
-    return tuple(_column(str(name), attributes) for name, attributes in loaded.items())
+    schema = tuple(_column(str(name), attributes) for name, attributes in loaded.items())
+    places = [column.pk_index for column in schema if column.pk_index is not None]
+    if len(set(places)) != len(places):
+        raise MalformedResponse("electric-schema gives two columns one place in the key")
+    return schema
 
 
 def print_schema(schema: ShapeSchema) -> str:
@@ -72,6 +78,13 @@ def _column(name: str, attributes: object) -> Column:
         pk_index=pk_index,
         not_null=attributes.get("not_null") is True,
     )
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise MalformedResponse("electric-schema gives a name twice: expected each column once")
+    return members
 
 
 def _is_count(value: object) -> bool:

@@ -98,6 +98,7 @@ class Unknown:
 Message = Change | UpToDate | MustRefetch | SnapshotEnd | MoveIn | MoveOut | Unknown
 
 _MESSAGE: Final = "a message"
+_INTEGER_MAX: Final = (1 << 64) - 1
 
 
 def parse_body(body: object) -> tuple[Message, ...]:
@@ -140,7 +141,7 @@ def _change(message: Mapping[str, object], headers: Mapping[str, object]) -> Cha
         last=headers.get("last") is True,
         tags=_texts(headers.get("tags")),
         removed_tags=_texts(headers.get("removed_tags")),
-        active_conditions=tuple(flag is True for flag in _list(headers.get("active_conditions"))),
+        active_conditions=tuple(_flag(item) for item in _list(headers.get("active_conditions"))),
     )
 
 
@@ -161,17 +162,24 @@ def _control(headers: Mapping[str, object]) -> Message:
 
 
 def _event(headers: Mapping[str, object]) -> Message:
-    patterns = tuple(
-        MovePattern(_integer(pattern.get("pos")), str(pattern.get("value")))
-        for pattern in (_object(item, "a pattern") for item in _list(headers.get("patterns")))
-    )
     match headers["event"]:
         case "move-out":
-            return MoveOut(patterns)
+            return MoveOut(_patterns(headers.get("patterns")))
         case "move-in":
-            return MoveIn(patterns)
+            return MoveIn(_patterns(headers.get("patterns")))
         case _:
             return Unknown()
+
+
+def _patterns(value: object) -> tuple[MovePattern, ...]:
+    """Read what a move is about; none at all would be a move of nothing, and revoked rows would stay."""
+    if not isinstance(value, list):
+        raise MalformedResponse("a move has no patterns")
+    patterns = [_object(item, "a pattern") for item in value]
+    return tuple(
+        MovePattern(_integer(pattern.get("pos")), _text(pattern.get("value"), "the value of a pattern"))
+        for pattern in patterns
+    )
 
 
 def _object(item: object, what: str) -> Mapping[str, object]:
@@ -196,11 +204,28 @@ def _relation(value: object) -> tuple[str, str] | None:
 
 
 def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+    """Read an array; absent is empty."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise MalformedResponse(f"a header is {type(value).__name__}: expected a JSON array")
+    return value
+
+
+def _text(value: object, what: str) -> str:
+    if not isinstance(value, str):
+        raise MalformedResponse(f"{what} is {type(value).__name__}: expected text")
+    return value
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(item) for item in _list(value))
+    return tuple(_text(item, "an item of a header") for item in _list(value))
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise MalformedResponse(f"a condition is {type(value).__name__}: expected true or false")
+    return value
 
 
 def _integers(value: object) -> tuple[int, ...]:
@@ -212,9 +237,10 @@ def _optional_integer(value: object) -> int | None:
 
 
 def _integer(value: object) -> int:
-    """Read an integer that is sent as a number or as decimal text."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    """Read a 64-bit count that is sent as a number or as decimal text."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INTEGER_MAX:
         return value
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
         return int(value)
-    raise MalformedResponse(f"{str(value)[:40]!r} is no integer")
+    # Its type only: printing a huge or deeply nested value fails in ways of its own.
+    raise MalformedResponse(f"a {type(value).__name__} that is no integer: expected 0 to {_INTEGER_MAX}")

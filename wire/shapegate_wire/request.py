@@ -28,6 +28,8 @@ PARAMETERS_MAX: Final = 240
 """More than any legal request has: 200 filter parameters and the fixed names."""
 VALUE_CHARS_MAX: Final = 8_000
 
+_NOT_TEXT: Final = re.compile("[\x00\ufffd\ud800-\udfff]")
+"""NUL, and what decoders make of bytes that are no UTF-8: U+FFFD or lone surrogates."""
 _PARAM: Final = re.compile(r"params\[([1-9][0-9]{0,3})\]", re.ASCII)
 _HANDLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
 _CURSOR: Final = re.compile(r"[0-9]{0,20}", re.ASCII)
@@ -99,11 +101,11 @@ def parse_request(pairs: Iterable[tuple[str, str]]) -> ShapeRequest:
     cursor = reader.read(names.CURSOR, _matching(_CURSOR, "decimal digits"))
     expired = reader.read(names.EXPIRED_HANDLE, _matching(_CACHE_KEY, "a handle as Electric issued it"))
     buster = reader.read(names.CACHE_BUSTER, _matching(_CACHE_KEY, "at most 128 letters, digits or -_.:~"))
-    if names.OFFSET not in reader.values:
+    if names.OFFSET not in reader.names:
         reader.problem(names.OFFSET, "is missing: expected -1, now or the last electric-offset")
     if offset in (BEFORE_ALL, Now.NOW) and live:
         reader.problem(names.LIVE, f"can't be true when offset is {reader.values[names.OFFSET]}")
-    if isinstance(offset, Offset) and offset != BEFORE_ALL and names.HANDLE not in reader.values:
+    if isinstance(offset, Offset) and offset != BEFORE_ALL and names.HANDLE not in reader.names:
         reader.problem(
             names.HANDLE, "is missing: expected the last electric-handle when offset is not -1 or now"
         )
@@ -128,6 +130,7 @@ class _Reader:
 
     def __init__(self, given: list[tuple[str, str]]) -> None:
         self.problems: list[tuple[str, str]] = []
+        self.names = {name for name, _ in given}
         self.values: dict[str, str] = {}
         self.params: dict[int, str] = {}
         if len(given) > PARAMETERS_MAX:
@@ -147,7 +150,7 @@ class _Reader:
 
     def _take(self, name: str, value: str) -> None:
         numbered = _PARAM.fullmatch(name)
-        if "\x00" in value or "\ufffd" in value:
+        if _NOT_TEXT.search(value):
             self.problem(name[:80], "is not valid UTF-8 text")
         elif len(value) > VALUE_CHARS_MAX:
             self.problem(name[:80], f"has {len(value)} characters: at most {VALUE_CHARS_MAX} are read")
@@ -172,7 +175,7 @@ class _Reader:
     def definition(self) -> ShapeDefinition | None:
         """Read the definition; None when a problem was noted."""
         table = self.read(names.TABLE, parse_table)
-        if names.TABLE not in self.values:
+        if names.TABLE not in self.names:
             self.problem(names.TABLE, "is missing: expected the name of a table")
         where = self.read(names.WHERE, _filled)
         columns = self.read(names.COLUMNS, parse_columns)

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 
 from shapegate_wire import names
-from shapegate_wire.identifier import parse_table, print_columns
+from shapegate_wire.identifier import parse_columns, parse_table, print_columns
 
 QueryPairs = list[tuple[str, str]]
 """Decoded query parameters in the order in which they are sent."""
@@ -50,6 +50,8 @@ class ShapeDefinition:
             raise ValueError("where is empty: leave it out to ask for every row")
         if self.columns is not None and not self.columns:
             raise ValueError("columns is empty: leave it out to ask for every column")
+        if self.columns is not None:
+            parse_columns(print_columns(self.columns))
 
     def to_query(self) -> QueryPairs:
         """Print the definition as query parameters; defaults are left out."""

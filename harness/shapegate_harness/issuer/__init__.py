@@ -1,0 +1,23 @@
+"""A token issuer for development: logs users in and signs the tokens that the proxy verifies."""
+
+from __future__ import annotations
+
+from shapegate_harness.issuer.errors import (
+    IssuerError,
+    KeyFileError,
+    Refused,
+    StartError,
+    UnknownUser,
+)
+from shapegate_harness.issuer.server import TokenIssuer
+from shapegate_harness.issuer.settings import IssuerSettings
+
+__all__ = [
+    "IssuerError",
+    "IssuerSettings",
+    "KeyFileError",
+    "Refused",
+    "StartError",
+    "TokenIssuer",
+    "UnknownUser",
+]
