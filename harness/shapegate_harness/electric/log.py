@@ -1,0 +1,100 @@
+"""A shape's log: snapshot chunks, then changes, and what a request at some offset gets (PROTOCOL 1.3, 4.1).
+
+Pure: no I/O, no clock. Answers are cut at transactions only, so that an up-to-date page ends in a state that
+Postgres had.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from shapegate_wire.offset import BEFORE_ALL, SNAPSHOT_END, Offset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One change message and its position."""
+
+    offset: Offset
+    message: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkPage:
+    """One chunk of the snapshot, a whole JSON array."""
+
+    body: bytes
+    offset: Offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogPage:
+    """Changes after the asked offset, up to the current end; none if the asker was there."""
+
+    messages: tuple[bytes, ...]
+    offset: Offset
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The snapshot that the offset needs is not complete yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfBounds:
+    """The offset lies beyond the end of the log."""
+
+
+Page = ChunkPage | LogPage | NotReady | OutOfBounds
+
+
+class ShapeLog:
+    """The messages of one handle; grows at its end only."""
+
+    def __init__(self) -> None:
+        self._chunks: tuple[bytes, ...] | None = None
+        self._offsets: list[Offset] = []
+        self._messages: list[bytes] = []
+        self._bytes = 0
+
+    @property
+    def end(self) -> Offset:
+        """The position after everything that is there."""
+        return self._offsets[-1] if self._offsets else SNAPSHOT_END
+
+    @property
+    def change_bytes(self) -> int:
+        """The size of all changes, without the snapshot."""
+        return self._bytes
+
+    def complete_snapshot(self, chunks: tuple[bytes, ...]) -> None:
+        """Take the snapshot, once; `chunks` are whole JSON arrays, the last one with its snapshot-end."""
+        assert chunks
+        assert self._chunks is None
+        self._chunks = chunks
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add the changes of whole transactions, in commit order."""
+        for entry in entries:
+            assert entry.offset > self.end or not self._offsets
+            self._offsets.append(entry.offset)
+            self._messages.append(entry.message)
+            self._bytes += len(entry.message)
+
+    def page(self, after: Offset) -> Page:
+        """Say what a request at `after` gets."""
+        if after > self.end:
+            return OutOfBounds()
+        if after < SNAPSHOT_END:
+            index = 0 if after <= BEFORE_ALL else after.op + 1
+            if self._chunks is None:
+                return NotReady()
+            if index < len(self._chunks):
+                return ChunkPage(body=self._chunks[index], offset=Offset(0, index))
+        start = bisect_right(self._offsets, after)
+        return LogPage(messages=tuple(self._messages[start:]), offset=self.end)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shapegate_harness.electric.errors import Rejected
+from shapegate_harness.electric.query import decode_query, parse_query
+from shapegate_wire.identifier import TableName
+from shapegate_wire.offset import BEFORE_ALL, Now, Offset
+from shapegate_wire.shape import LogMode, Replica, ShapeDefinition
+
+
+def problems(query: str) -> dict[str, list[str]]:
+    with pytest.raises(Rejected) as caught:
+        parse_query(decode_query(query))
+    return {name: list(texts) for name, texts in caught.value.problems.items()}
+
+
+def definition(query: str) -> ShapeDefinition:
+    return parse_query(decode_query(f"offset=-1&{query}")).definition
+
+
+@pytest.mark.parametrize(
+    ("raw", "values"),
+    [
+        ("", {}),
+        ("a=1&a=2", {"a": "2"}),
+        ("a=x+y%20z%2B", {"a": "x y z+"}),
+        ("a=%zz&b", {"a": "%zz", "b": ""}),
+        ("params%5B1%5D=a=b", {"params[1]": "a=b"}),
+    ],
+)
+def test_a_query_is_decoded_as_electric_does(raw: str, values: dict[str, str]) -> None:
+    assert decode_query(raw) == values
+
+
+@pytest.mark.parametrize("raw", ["a=%ff", "a=%00"])
+def test_a_query_that_is_no_text_is_refused(raw: str) -> None:
+    with pytest.raises(Rejected):
+        decode_query(raw)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", {"offset": ["can't be blank"]}),
+        ("offset=%20&table=t", {"offset": ["can't be blank"]}),
+        ("offset=-1", {"table": ["can't be blank"]}),
+        ("offset=-1&table=", {"table": ["can't be blank"]}),
+        ("offset=abc&table=t", {"offset": ["has invalid format"]}),
+        ("offset=-2&table=t", {"offset": ["has invalid format"]}),
+        ("offset=5&table=t", {"offset": ["has invalid format"]}),
+        ("offset=0_0&table=t", {"handle": ["can't be blank when offset != -1"]}),
+        ("offset=-1&table=t&live=true", {"live": ["can't be true when offset == -1"]}),
+        ("offset=-1&table=t&live=0", {"live": ["can't be true when offset == -1"]}),
+        ("offset=now&table=t&live", {"live": ["can't be true when offset is 'now'"]}),
+        (
+            "offset=-1&table=a.b.c",
+            {"table": ["Invalid relation identifier, too many delimiters: a.b.c"]},
+        ),
+        ("offset=-1&table=t&replica=x", {"replica": ["is invalid"]}),
+        ("offset=-1&table=t&log=x&replica=x", {"log": ["is invalid"], "replica": ["is invalid"]}),
+        ("offset=-1&table=t&params={}", {"params": ["is invalid"]}),
+        ("offset=-1&table=t&params[a]=1", {"params": ["Parameters can only use numbers as keys"]}),
+        (
+            "offset=-1&table=t&params[2]=1",
+            {"params": ["Parameters must be numbered sequentially, starting from 1"]},
+        ),
+        (
+            'offset=-1&table=t&columns="id",%20title',
+            {"columns": ["Invalid unquoted identifier contains special characters:  title"]},
+        ),
+        (
+            "offset=0_0&handle=h&table=t&live=true&live_sse=true",
+            {"live_sse": ["is not supported by this development server yet"]},
+        ),
+        (
+            "offset=0_0&handle=h&table=t&subset__where=a",
+            {"subset": ["is not supported by this development server yet"]},
+        ),
+        (
+            "offset=0_0&handle=h&table=t&subset[limit]=1",
+            {"subset": ["is not supported by this development server yet"]},
+        ),
+    ],
+)
+def test_faults_are_named_as_electric_names_them(query: str, expected: dict[str, list[str]]) -> None:
+    assert problems(query) == expected
+
+
+def test_a_whole_request_is_read() -> None:
+    asked = parse_query(
+        decode_query(
+            "table=Public.T&where=A%3D$1&params[1]=&columns=b,a&replica=full&log=changes_only&offset=7_2"
+            "&handle=1-2&live=true&cursor=20&secret=s&foo=bar"
+        )
+    )
+    assert asked.table == TableName("public", "t")
+    assert asked.definition == ShapeDefinition(
+        table='"public"."t"',
+        where="a = $1",
+        params=("",),
+        columns=("a", "b"),
+        replica=Replica.FULL,
+        log=LogMode.CHANGES_ONLY,
+    )
+    assert (asked.offset, asked.handle, asked.live, asked.cursor) == (Offset(7, 2), "1-2", True, 20)
+
+
+@pytest.mark.parametrize(("offset", "read"), [("-1", BEFORE_ALL), ("now", Now.NOW)])
+def test_a_handle_does_not_count_at_the_start(offset: str, read: Offset | Now) -> None:
+    asked = parse_query(decode_query(f"table=t&offset={offset}&handle=1-2"))
+    assert (asked.offset, asked.handle) == (read, None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("table=t&where=&columns=%20", "table=T"),
+        ("table=public.t&columns=b,a", 'table=t&columns="a","b"'),
+        ("table=t&where=a%20=%201", "table=t&where=A=1"),
+        ("table=t&params[1]=x", "table=t"),
+        ("table=t&replica=default&log=full", "table=t"),
+        ("table=t&queryable_columns=a,b", "table=t&columns=b,a"),
+        ("table=t&columns=a&queryable_columns=a,b", "table=t&columns=a"),
+    ],
+)
+def test_spelling_makes_no_other_shape(one: str, other: str) -> None:
+    assert definition(one) == definition(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("table=t&where=a=$1&params[1]=x", "table=t&where=a='x'"),
+        ("table=t&where=a=$1&params[1]=x", "table=t&where=a=$1&params[1]=y"),
+        ("table=t&where=a and b", "table=t&where=b and a"),
+        ("table=t", "table=t&replica=full"),
+        ("table=t", "table=t&log=changes_only"),
+        ("table=t", "table=u"),
+        ("table=t", 'table="T"'),
+    ],
+)
+def test_meaning_does(one: str, other: str) -> None:
+    assert definition(one) != definition(other)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["table", "offset", "where", "columns", "params[1]", "live", "handle", "cursor", "log"]
+        ),
+        st.text(max_size=12),
+    )
+)
+@settings(max_examples=100, deadline=None)
+def test_nothing_but_rejected_escapes(values: dict[str, str]) -> None:
+    with suppress(Rejected):
+        parse_query(values)
