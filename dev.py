@@ -20,6 +20,10 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 PYTHON_MIN = (3, 11)
 ROOT = os.path.dirname(os.path.abspath(__file__))
@@ -40,12 +44,10 @@ class Stop(Exception):
     """The command cannot go on; the text says why and what to do."""
 
 
-def main(words):
+def main(words: list[str]) -> int:
     if sys.version_info < PYTHON_MIN:
-        raise Stop(
-            "this is Python %d.%d, Shapegate needs %d.%d or later: run it as `python3.11 dev.py ...`"
-            % (sys.version_info[:2] + PYTHON_MIN)
-        )
+        seen, needed = (".".join(map(str, version)) for version in (sys.version_info[:2], PYTHON_MIN))
+        raise Stop(f"this is Python {seen}, Shapegate needs {needed} or later: run `python3.11 dev.py ...`")
     command, rest = (words[0], words[1:]) if words else ("help", [])
     if command in ("help", "-h", "--help"):
         print(__doc__.strip())
@@ -65,17 +67,16 @@ def main(words):
     return 2
 
 
-def replace_by(words):
+def replace_by(words: list[str]) -> int:
     """Become the command, so that signals and the exit code are its own."""
     os.chdir(ROOT)
     sys.stdout.flush()
-    if os.name == "nt":
-        return subprocess.call([PYTHON, *words])
-    os.execv(PYTHON, [PYTHON, *words])
-    return 0
+    if os.name != "nt":
+        os.execv(PYTHON, [PYTHON, *words])  # noqa: S606  # no shell on purpose
+    return subprocess.call([PYTHON, *words])
 
 
-def check():
+def check() -> int:
     """Run every check, also after one has failed; name those that did."""
     failed = []
     for name, words in CHECKS:
@@ -89,7 +90,7 @@ def check():
     return 0
 
 
-def lock():
+def lock() -> int:
     """Resolve for every platform and Python at once; no index address gets into the file."""
     uv = shutil.which("uv")
     if uv is None:
@@ -99,7 +100,7 @@ def lock():
     return subprocess.call([uv, "pip", "compile", "pyproject.toml", *words], cwd=ROOT)
 
 
-def prepare():
+def prepare() -> None:
     """Make sure that `.venv` holds what the lock names; quick when it does."""
     wanted = fingerprint()
     if installed() == wanted:
@@ -120,12 +121,12 @@ def prepare():
         print(f"prepared in {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
-def with_uv(uv):
+def with_uv(uv: str) -> list[str]:
     run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], "uv could not make .venv")
     return [uv, "pip", "install", "--quiet", "--python", PYTHON]
 
 
-def with_pip():
+def with_pip() -> list[str]:
     try:
         import ensurepip  # noqa: F401
     except ImportError:
@@ -137,7 +138,7 @@ def with_pip():
     return [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
 
 
-def run(words, failure):
+def run(words: list[str], failure: str) -> None:
     """Run an installer; show what it said only if it failed."""
     env = dict(os.environ, PIP_ROOT_USER_ACTION="ignore")
     done = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
@@ -146,7 +147,7 @@ def run(words, failure):
         raise Stop(f"{failure} (the first run needs the network):\n{said}")
 
 
-def fingerprint():
+def fingerprint() -> str:
     """Name what has to be installed, and where: another lock, Python or place means another .venv."""
     digest = hashlib.sha256()
     for path in (LOCK, os.path.join(ROOT, "pyproject.toml")):
@@ -156,7 +157,7 @@ def fingerprint():
     return digest.hexdigest()
 
 
-def installed():
+def installed() -> str | None:
     try:
         with open(STAMP, encoding="utf-8") as file:
             return file.read()
@@ -165,7 +166,7 @@ def installed():
 
 
 @contextmanager
-def alone():
+def alone() -> Iterator[None]:
     """Let one process at a time make the environment."""
     try:
         import fcntl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -51,6 +52,7 @@ def demo(as_json: bool) -> None:
     from shapegate_harness.postgres import PostgresError
     from shapegate_schema.errors import SchemaError
 
+    logging.basicConfig(level=logging.ERROR)  # what goes wrong on purpose would only distract
     narrator: Narrator = JsonNarrator() if as_json else TextNarrator()
     known = (PostgresError, SchemaError, IssuerError, ElectricError, HomeUnknown, OSError)
     started = time.monotonic()
