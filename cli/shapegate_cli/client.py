@@ -176,9 +176,7 @@ def switch(home: Path, org: str, purge: bool) -> None:
     async def work() -> Principal:
         async with session_of(home) as session:
             known = {each.slug: each.id for each in session.principal.organizations}
-            return await session.switch(
-                known.get(org, org), keep=not purge, on_step=lambda step: click.echo(step.value, err=True)
-            )
+            return await session.switch(known.get(org, org), keep=not purge)
 
     principal = run(work())
     click.echo(f"now in {principal.organization.name}; `shapegate client sync` brings its rows", err=True)

@@ -1,3 +1,52 @@
-"""Replay shapes into local SQLite; sessions, offline, org switch."""
+"""Replay shapes into local SQLite; sessions, offline, org switch.
+
+async with IssuerCredentials("http://127.0.0.1:4001", home=home) as credentials:
+    await credentials.login(email, password)
+    async with Session.open("http://127.0.0.1:4000", credentials, home=home) as session:
+        await session.subscribe(ShapeDefinition(table="controls"))
+        await session.up_to_date()
+        print(session.db["controls"].count)
+"""
 
 from __future__ import annotations
+
+from shapegate_client.config import ClientSettings
+from shapegate_client.errors import ClientError
+from shapegate_client.issuer import IssuerCredentials
+from shapegate_client.principal import AccessToken, Credentials, Organization, Principal
+from shapegate_client.session import Session, open_rows
+from shapegate_client.status import (
+    Connecting,
+    Live,
+    NeedsLogin,
+    OfflineSince,
+    Status,
+    Stopped,
+    Switching,
+)
+from shapegate_client.switch import Step
+from shapegate_client.watch import CommittedBatch
+from shapegate_wire.shape import Replica, ShapeDefinition
+
+__all__ = [
+    "AccessToken",
+    "ClientError",
+    "ClientSettings",
+    "CommittedBatch",
+    "Connecting",
+    "Credentials",
+    "IssuerCredentials",
+    "Live",
+    "NeedsLogin",
+    "OfflineSince",
+    "Organization",
+    "Principal",
+    "Replica",
+    "Session",
+    "ShapeDefinition",
+    "Status",
+    "Step",
+    "Stopped",
+    "Switching",
+    "open_rows",
+]

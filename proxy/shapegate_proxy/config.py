@@ -97,6 +97,24 @@ class ProxyConfig:
             log_level=log_level,
         )
 
+    def effective(self) -> Mapping[str, str]:
+        """Name every setting as its environment variable and print its value; secrets are masked."""
+        jwks_url, secret = self.issuer.jwks_url, self.issuer.secret
+        return {
+            "ELECTRIC_URL": str(self.electric_url),
+            "ELECTRIC_SECRET": "none (ELECTRIC_INSECURE)" if self.electric_secret is None else "***",
+            "JWKS_URL": "not used" if jwks_url is None else str(jwks_url),
+            "SHARED_TOKEN_SECRET": "not used" if secret is None else "***",
+            "JWT_ISSUER": self.issuer.issuer,
+            "JWT_AUDIENCE": self.issuer.audience,
+            "SHAPEGATE_POLICY": str(self.policy_path),
+            "FRONTEND_URL": ", ".join(sorted(self.origins)) or "none",
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "LOG_FORMAT": self.log_format,
+            "LOG_LEVEL": self.log_level,
+        }
+
 
 def _issuer(reader: _Reader) -> IssuerConfig | None:
     """Read whose tokens are accepted; JWKS_URL, or AUTH_URL and the well-known path below it."""

@@ -64,7 +64,9 @@ class Scene:
         addresses = self.stack.addresses
         password = next(login.password for login in addresses.logins if login.email == email)
         home = self.folder / email.partition("@")[0]
-        credentials = IssuerCredentials(addresses.issuer_url, home=home)
+        credentials = await self.resources.enter_async_context(
+            IssuerCredentials(addresses.issuer_url, home=home)
+        )
         await credentials.login(email, password)
         return await self.resources.enter_async_context(
             Session.open(addresses.proxy_url, credentials, home=home)

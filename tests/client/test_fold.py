@@ -1,0 +1,153 @@
+"""Folding a batch to the last word on each row."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlite_utils import Database
+
+from shapegate_client.fold import Batch, Patch, Put, Remove, fold
+from shapegate_client.rows import apply_rows
+from shapegate_wire.errors import MalformedResponse
+from shapegate_wire.message import Change, Operation, SnapshotEnd, Unknown, UpToDate
+from tests.client.builders import NO_KEY, delete, insert, key, layout, update
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LAYOUT = layout()
+
+
+def last_word(*changes: Change) -> object:
+    return fold({}, changes, LAYOUT).get(key(1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ((insert(1, "a"),), Put((1,), (0, 1, "a"))),
+        ((insert(1, "a"), insert(1, "b")), Put((1,), (0, 1, "b"))),
+        ((insert(1, "a"), update(1, title="b")), Put((1,), (0, 1, "b"))),
+        ((insert(1, "a"), update(1, title=None)), Put((1,), (0, 1, None))),
+        ((insert(1), delete(1)), Remove((1,))),
+        ((update(1, title="b"),), Patch((1,), {"id": 1, "title": "b"})),
+        (
+            (update(1, title="b"), update(1, done="t")),
+            Patch((1,), {"id": 1, "title": "b", "done": 1}),
+        ),
+        ((update(1, title="b", done="true"),), Put((1,), (1, 1, "b"))),
+        ((update(1, title="b"), insert(1, "c")), Put((1,), (0, 1, "c"))),
+        ((update(1, title="b"), delete(1)), Remove((1,))),
+        ((delete(1),), Remove((1,))),
+        ((delete(1), insert(1, "a")), Put((1,), (0, 1, "a"))),
+        ((delete(1), update(1, title="b")), Remove((1,))),
+        ((delete(1), delete(1)), Remove((1,))),
+    ],
+)
+def test_C_31_C_32_C_33_every_pair_of_changes_folds_to_the_last_word(
+    changes: tuple[Change, ...], expected: object
+) -> None:
+    assert last_word(*changes) == expected
+
+
+def test_C_38_control_messages_change_no_row() -> None:
+    assert fold({}, (UpToDate(), Unknown(), SnapshotEnd(xmin=1, xmax=2)), LAYOUT) == {}
+
+
+def test_the_batch_before_is_unchanged() -> None:
+    before: Batch = {}
+    fold(before, (insert(1),), LAYOUT)
+    assert before == {}
+
+
+def test_a_table_without_a_key_is_addressed_by_the_opaque_key() -> None:
+    planned = layout(NO_KEY)
+    change = Change(key="k1", operation=Operation.INSERT, value={"a": None, "b": "x"})
+    gone = Change(key="k1", operation=Operation.DELETE, value={"a": None, "b": "x"})
+    assert fold({}, (change,), planned) == {"k1": Put(("k1",), ("k1", None, "x"))}
+    assert fold({}, (change, gone), planned) == {"k1": Remove(("k1",))}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(key="k", operation=Operation.INSERT, value={"id": "1"}),
+        Change(key="k", operation=Operation.UPDATE, value={"title": "x"}),
+        Change(key="k", operation=Operation.DELETE, value={"id": None}),
+        Change(key="k", operation=Operation.UPDATE, value={"id": "1", "other": "x"}),
+        Change(key="k", operation=Operation.DELETE, value={"id": "one"}),
+        Change(key="k", operation=Operation.DELETE, value={"id": "1"}, relation=("public", "users")),
+        Change(key="k", operation=Operation.DELETE, value={"id": "1"}, relation=("other", "items")),
+    ],
+)
+def test_L_08_changes_that_do_not_fit_the_subscription_are_refused(change: Change) -> None:
+    with pytest.raises(MalformedResponse):
+        fold({}, (change,), LAYOUT)
+
+
+Rows = dict[int, tuple[str | None, int]]
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[Change], list[Rows]]:
+    """A log as Electric would write it, and the server's rows after each of its changes."""
+    rows: Rows = {}
+    log: list[Change] = []
+    states: list[Rows] = [{}]
+    titles = st.none() | st.sampled_from(["a", "b", ""])
+    for _ in range(draw(st.integers(0, 30))):
+        row = draw(st.integers(1, 4))
+        if row not in rows:
+            title, done = draw(titles), draw(st.integers(0, 1))
+            log.append(insert(row, title, "ft"[done]))
+            rows[row] = (title, done)
+        elif draw(st.booleans()):
+            title = draw(titles)
+            log.append(update(row, title=title))
+            rows[row] = (title, rows[row][1])
+        else:
+            log.append(delete(row))
+            del rows[row]
+        states.append(dict(rows))
+    return log, states
+
+
+def apply_all(batches: Sequence[Batch]) -> Rows:
+    db = Database(sqlite3.connect(":memory:"))
+    try:
+        db.table("items").create(LAYOUT.storage, pk="id")
+        for batch in batches:
+            apply_rows(db, LAYOUT, "items", batch.values())
+        return {row["id"]: (row["title"], row["done"]) for row in db["items"].rows}
+    finally:
+        db.close()
+
+
+@given(histories(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_L_03_any_split_and_replay_of_a_history_gives_the_servers_rows(
+    history: tuple[list[Change], list[Rows]], data: st.DataObject
+) -> None:
+    log, states = history
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(log)), max_size=4)))
+    edges = [0, *cuts, len(log)]
+    batches = []
+    for start, end in itertools.pairwise(edges):
+        replayed = data.draw(st.integers(0, start))
+        batches.append(fold({}, log[replayed:end], LAYOUT))
+    assert apply_all(batches) == states[-1]
+
+
+@given(histories(), st.data())
+@settings(max_examples=50, deadline=None)
+def test_C_39_a_batch_folded_chunk_by_chunk_is_the_batch_folded_at_once(
+    history: tuple[list[Change], list[Rows]], data: st.DataObject
+) -> None:
+    log, _ = history
+    cut = data.draw(st.integers(0, len(log)))
+    assert fold(fold({}, log[:cut], LAYOUT), log[cut:], LAYOUT) == fold({}, log, LAYOUT)
