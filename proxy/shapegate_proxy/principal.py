@@ -21,3 +21,4 @@ class Principal:
     session: str | None
     """The token's `jti`."""
     expires_at: datetime
+    """Until when the token counts, leeway included; nothing is answered after it."""

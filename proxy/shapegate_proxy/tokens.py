@@ -110,7 +110,7 @@ class Verifier:
         )
 
     def _expiry(self, claims: Mapping[str, object]) -> datetime:
-        """Check the three times with our own clock; return the end of the token's life."""
+        """Check the three times with our own clock; return the end of the token's life, leeway included."""
         now, leeway = self._clock().timestamp(), self._config.leeway_seconds
         expires, begins, issued = (_instant(claims, name) for name in ("exp", "nbf", "iat"))
         if expires is None:
@@ -119,7 +119,7 @@ class Verifier:
             raise InvalidToken("The token is expired")
         if max(begins or 0.0, issued or 0.0) > now + leeway:
             raise InvalidToken("The token is not valid yet")
-        return datetime.fromtimestamp(expires, tz=UTC)
+        return datetime.fromtimestamp(expires + leeway, tz=UTC)
 
 
 def _instant(claims: Mapping[str, object], name: str) -> float | None:

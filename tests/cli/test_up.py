@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 FACES = {
     "proxy_url",

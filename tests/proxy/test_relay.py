@@ -272,7 +272,7 @@ async def test_P_46_I_21_a_held_request_ends_with_its_token(
         raise AssertionError
 
     async with gate(hold, tmp_path) as running:
-        running.clock.now = NOW + timedelta(seconds=299.9)
+        running.clock.now = NOW + timedelta(seconds=309.9)
         async with http.get(running.url / "v1/shape", params=LIVE, headers=bearer()) as answer:
             assert (answer.status, (await answer.json())["code"]) == (401, "invalid_token")
         await asyncio.wait_for(ended.wait(), 1)
@@ -287,7 +287,7 @@ async def test_P_46_a_body_that_outlives_its_token_is_broken_off(tmp_path: Path)
         raise AssertionError
 
     async with gate(endless, tmp_path) as running:
-        running.clock.now = NOW + timedelta(seconds=299.9)
+        running.clock.now = NOW + timedelta(seconds=309.9)
         received = await raw_get(running.url, START)
     assert received.endswith(b"1\r\n[\r\n")
 
