@@ -11,6 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from shapegate_proxy import handlers
+from shapegate_proxy.drain import Drain
 from shapegate_proxy.electric import ElectricClient
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.keys import KeySource, PublishedKeys, SharedSecret
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 SHAPE_PATHS: Final = ("/v1/shape", "/api/electric/sync", "/api/electric/orgs/{org}/sync")
 LINE_BYTES_MAX: Final = 32 * 1024
 """Above the gate's own bound on request targets, so that the gate answers, not the parser (DESIGN 13)."""
-DRAIN_SECONDS: Final = 1.0
+DRAIN_SECONDS: Final = 5.0
+"""How long a stop waits for answers under way; held requests are given back at once."""
 
 
 def create_app(services: Services) -> web.Application:
@@ -40,7 +42,12 @@ def create_app(services: Services) -> web.Application:
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/health/detailed", handlers.health_detailed)
     app.on_response_prepare.append(handlers.set_common_headers)
+    app.on_shutdown.append(_begin_drain)
     return app
+
+
+async def _begin_drain(app: web.Application) -> None:
+    app[handlers.SERVICES].drain.begin()
 
 
 def load_policy(config: ProxyConfig) -> Policy:
@@ -82,6 +89,7 @@ async def open_proxy(
             electric_secret=config.electric_secret,
             origins=config.origins,
             observer=observer,
+            drain=Drain(),
             clock=clock,
         )
         runner = web.AppRunner(

@@ -196,6 +196,17 @@ class UpstreamTimeout(Refused):
         super().__init__(message, headers={"retry-after": "5"})
 
 
+class GateStopping(Refused):
+    """The gate is about to stop; a request that it holds is given back."""
+
+    status = 503
+    code = "gate_stopping"
+    hint = "Ask again from the same offset; another gate, or this one restarted, answers."
+
+    def __init__(self) -> None:
+        super().__init__("The gate is stopping", headers={"retry-after": "1"})
+
+
 class KeysUnavailable(Refused):
     """The issuer's keys cannot be fetched, so no token can be verified: fail closed, but not with 401."""
 

@@ -76,6 +76,7 @@ async def get_shape(request: web.Request) -> web.StreamResponse:
         request,
         org_in_url=org_in_url,
         seconds_left=max(0.0, (principal.expires_at - services.clock()).total_seconds()),
+        drain=services.drain,
         progress=request[PROGRESS],
     )
 

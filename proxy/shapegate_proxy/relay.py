@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from multidict import CIMultiDict
 
 from shapegate_proxy import answers
 from shapegate_proxy.errors import (
+    GateStopping,
     InvalidToken,
     OffsetOutOfBounds,
     UpstreamBusy,
@@ -29,6 +31,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shapegate_proxy.drain import Drain
     from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
     from shapegate_proxy.upstream import UpstreamRequest
 
@@ -52,17 +55,22 @@ async def relay(
     *,
     org_in_url: bool,
     seconds_left: float,
+    drain: Drain,
     progress: Progress,
 ) -> web.StreamResponse:
     """Bring one request to Electric and its answer back.
 
-    `seconds_left` is the life of the caller's token: nothing is written after it (SECURITY I-21). An answer
-    that names its org in the URL may be revalidated, every other one is stored nowhere (DESIGN 5).
+    `seconds_left` is the life of the caller's token: nothing is written after it (SECURITY I-21). A live
+    request also ends when `drain` begins. An answer that names its org in the URL may be revalidated, every
+    other one is stored nowhere (DESIGN 5).
     Raises a Refused as long as no byte of the answer was sent; later faults break the connection off.
     """
     response: web.StreamResponse | None = None
     try:
-        async with asyncio.timeout(seconds_left), client.open(built) as answer:
+        async with asyncio.timeout(seconds_left) as life, AsyncExitStack() as stack:
+            if built.live:
+                stack.enter_context(drain.held(life))
+            answer = await stack.enter_async_context(client.open(built))
             if answer.status not in (200, 304, 409):
                 raise await _refusal(answer)
             if answer.status == 304 and "if-none-match" not in request.headers:
@@ -78,6 +86,8 @@ async def relay(
             await response.write_eof()
     except TimeoutError as exc:
         if response is None or not response.prepared:
+            if drain.begun:
+                raise GateStopping from exc
             raise InvalidToken("The token expired while the request waited") from exc
         if not built.sse:
             _break_off(request, progress)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from shapegate_proxy.config import Secret
+    from shapegate_proxy.drain import Drain
     from shapegate_proxy.electric import UpstreamClient
     from shapegate_proxy.keys import KeySource
     from shapegate_proxy.observe import Observer
@@ -31,5 +32,6 @@ class Services:
     electric_secret: Secret | None
     origins: frozenset[str]
     observer: Observer
+    drain: Drain
     clock: Callable[[], datetime]
     """The present, aware and in UTC."""

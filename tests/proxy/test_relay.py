@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from shapegate_proxy.app import DRAIN_SECONDS
 from tests.proxy.builders import ACME, NOW, Gate, bearer, gate, gate_before
 
 if TYPE_CHECKING:
@@ -317,3 +318,20 @@ async def test_I_22_a_slow_reader_slows_the_upstream_and_memory_stays_bounded(tm
         await asyncio.wait_for(stalled.wait(), 20)
         writer.transport.abort()
     assert sent < 32 * 1024 * 1024  # what the sockets' own buffers hold, not what the upstream could send
+
+
+async def test_a_gate_that_stops_gives_held_requests_back_at_once(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def hold(_request: web.Request) -> web.StreamResponse:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with aiohttp.ClientSession() as session, asyncio.timeout(DRAIN_SECONDS):
+        async with gate(hold, tmp_path) as running:
+            held = asyncio.create_task(session.get(running.url / "v1/shape", params=LIVE, headers=bearer()))
+            await asked.wait()
+        answer = await held
+        assert (answer.status, (await answer.json())["code"]) == (503, "gate_stopping")
+        assert answer.headers["retry-after"] == "1"
