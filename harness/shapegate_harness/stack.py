@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 DATABASE: Final = "shapegate"
 DOMAIN: Final = "controls"
 DEMO_PASSWORD: Final = "shapegate-demo"  # noqa: S105  # of seeded users, on loopback, printed on purpose
-ROLES: Final = ("app_rw", "electric", "shapegate_issuer")
+ROLES: Final = ("app_rw", "electric", "shapegate_issuer", "shapegate_proxy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,14 +150,29 @@ async def open_stack(
         )
         for login in logins:
             await issuer.set_password(login.email, DEMO_PASSWORD)
-        gate = Gate(_proxy_config(electric, issuer, settings, known["secret"], ports.proxy), observer)
+        gate = Gate(
+            ProxyConfig(
+                electric_url=URL(electric.url),
+                electric_secret=Secret(known["secret"]),
+                issuer=IssuerConfig(
+                    issuer=settings.issuer,
+                    audience=settings.audience,
+                    jwks_url=URL(issuer.url) / ".well-known" / "jwks.json",
+                ),
+                policy_path=policy_file(DOMAIN),
+                database_url=Secret(role_url["shapegate_proxy"]),
+                host=HOST,
+                port=ports.proxy,
+            ),
+            observer,
+        )
         stack.push_async_callback(gate.stop)
         proxy_url = await gate.start()
         yield Stack(
             Addresses(
                 proxy_url=str(proxy_url.origin()),
-                issuer_url=str(issuer.url),
-                electric_url=str(electric.url),
+                issuer_url=issuer.url,
+                electric_url=electric.url,
                 electric_secret=known["secret"],
                 database_url=owner_url,
                 app_database_url=role_url["app_rw"],
@@ -192,31 +207,14 @@ async def _prepare(postgres: EmbeddedPostgres, known: dict[str, str]) -> str:
     return owner_url
 
 
-def _proxy_config(
-    electric: DevElectric, issuer: TokenIssuer, settings: IssuerSettings, secret: str, port: int
-) -> ProxyConfig:
-    return ProxyConfig(
-        electric_url=URL(str(electric.url)),
-        electric_secret=Secret(secret),
-        issuer=IssuerConfig(
-            issuer=settings.issuer,
-            audience=settings.audience,
-            jwks_url=URL(str(issuer.url)) / ".well-known" / "jwks.json",
-        ),
-        policy_path=policy_file(DOMAIN),
-        host=HOST,
-        port=port,
-    )
-
-
 def _secrets(path: Path) -> dict[str, str]:
-    """Read the passwords of this folder's roles and Electric's secret; make them at the first start."""
-    if not path.exists():
-        made = {name: secrets.token_urlsafe(24) for name in (*ROLES, "secret")}
+    """Read the passwords of this folder's roles and Electric's secret; make those that are missing."""
+    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    made = {name: known.get(name) or secrets.token_urlsafe(24) for name in (*ROLES, "secret")}
+    if made != known:
         unfinished = path.with_suffix(".unfinished")
         unfinished.unlink(missing_ok=True)
         with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump(made, file)
         unfinished.rename(path)
-    known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return known
+    return made

@@ -11,11 +11,12 @@ from aiohttp import web
 from yarl import URL
 
 from shapegate_proxy import handlers
-from shapegate_proxy.drain import Drain
 from shapegate_proxy.electric import ElectricClient
 from shapegate_proxy.errors import ConfigError
+from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.keys import KeySource, PublishedKeys, SharedSecret
 from shapegate_proxy.policy import Policy, parse_policy
+from shapegate_proxy.revocation import UncheckedSessions, open_sessions
 from shapegate_proxy.services import Services
 from shapegate_proxy.tokens import Verifier
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.config import IssuerConfig, ProxyConfig
     from shapegate_proxy.observe import Observer
+    from shapegate_proxy.revocation import Sessions
 
 SHAPE_PATHS: Final = ("/v1/shape", "/api/electric/sync", "/api/electric/orgs/{org}/sync")
 LINE_BYTES_MAX: Final = 32 * 1024
@@ -47,7 +49,7 @@ def create_app(services: Services) -> web.Application:
 
 
 async def _begin_drain(app: web.Application) -> None:
-    app[handlers.SERVICES].drain.begin()
+    app[handlers.SERVICES].held.begin_drain()
 
 
 def load_policy(config: ProxyConfig) -> Policy:
@@ -80,6 +82,10 @@ async def open_proxy(
         electric = ElectricClient(config.electric_url)
         stack.push_async_callback(electric.close)
         keys = _key_source(config.issuer, await stack.enter_async_context(aiohttp.ClientSession()))
+        held = HeldRequests()
+        sessions: Sessions = UncheckedSessions()
+        if config.database_url is not None:
+            sessions = await stack.enter_async_context(open_sessions(config.database_url, held))
         services = Services(
             policy=policy,
             verifier=Verifier(config.issuer, keys, clock=clock),
@@ -89,7 +95,8 @@ async def open_proxy(
             electric_secret=config.electric_secret,
             origins=config.origins,
             observer=observer,
-            drain=Drain(),
+            held=held,
+            sessions=sessions,
             clock=clock,
         )
         runner = web.AppRunner(

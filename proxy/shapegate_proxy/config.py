@@ -56,6 +56,8 @@ class ProxyConfig:
     """None only if the operator said that Electric runs without one."""
     issuer: IssuerConfig
     policy_path: Path
+    database_url: Secret | None = None
+    """Where sessions are looked up, as the role shapegate_proxy; None believes tokens until they end."""
     origins: frozenset[str] = frozenset()
     """Exact origins of browsers that may read answers."""
     host: str = "127.0.0.1"
@@ -75,6 +77,9 @@ class ProxyConfig:
                 "(or ELECTRIC_INSECURE=true if it runs with none)"
             )
         issuer = _issuer(reader)
+        database_url = reader.secret("DATABASE_URL")
+        if database_url and not database_url.reveal().startswith(("postgresql://", "postgres://")):
+            reader.problem("DATABASE_URL is no postgresql:// URL")
         policy = reader.text("SHAPEGATE_POLICY")
         if policy is None:
             reader.problem("SHAPEGATE_POLICY is missing: expected the path of a policy file")
@@ -90,6 +95,7 @@ class ProxyConfig:
             electric_secret=electric_secret,
             issuer=issuer,
             policy_path=Path(policy),
+            database_url=database_url,
             origins=origins,
             host=host,
             port=port,
@@ -101,13 +107,14 @@ class ProxyConfig:
         """Name every setting as its environment variable and print its value; secrets are masked."""
         jwks_url, secret = self.issuer.jwks_url, self.issuer.secret
         return {
-            "ELECTRIC_URL": str(self.electric_url),
+            "ELECTRIC_URL": str(self.electric_url.origin()),
             "ELECTRIC_SECRET": "none (ELECTRIC_INSECURE)" if self.electric_secret is None else "***",
             "JWKS_URL": "not used" if jwks_url is None else str(jwks_url),
             "SHARED_TOKEN_SECRET": "not used" if secret is None else "***",
             "JWT_ISSUER": self.issuer.issuer,
             "JWT_AUDIENCE": self.issuer.audience,
             "SHAPEGATE_POLICY": str(self.policy_path),
+            "DATABASE_URL": "not used: tokens count until they end" if self.database_url is None else "***",
             "FRONTEND_URL": ", ".join(sorted(self.origins)) or "none",
             "HOST": self.host,
             "PORT": str(self.port),

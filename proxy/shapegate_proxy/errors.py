@@ -207,6 +207,17 @@ class GateStopping(Refused):
         super().__init__("The gate is stopping", headers={"retry-after": "1"})
 
 
+class SessionsUnavailable(Refused):
+    """Nobody can say whether a session was revoked: fail closed, but not with 401 (SECURITY J-14)."""
+
+    status = 503
+    code = "sessions_unavailable"
+    hint = "Ask again in a few seconds; the operator has to check DATABASE_URL."
+
+    def __init__(self) -> None:
+        super().__init__("Sessions cannot be checked now", headers={"retry-after": "5"})
+
+
 class KeysUnavailable(Refused):
     """The issuer's keys cannot be fetched, so no token can be verified: fail closed, but not with 401."""
 

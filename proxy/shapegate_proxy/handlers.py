@@ -25,9 +25,9 @@ from shapegate_proxy.errors import (
     RequestTooLong,
 )
 from shapegate_proxy.observe import ShapeServed
-from shapegate_proxy.policy import confine
+from shapegate_proxy.policy import ConfinedRequest, confine
 from shapegate_proxy.principal import Principal
-from shapegate_proxy.relay import Progress, relay
+from shapegate_proxy.relay import Progress, break_off, relay
 from shapegate_proxy.services import Services
 from shapegate_proxy.tokens import bearer_token
 from shapegate_proxy.upstream import build
@@ -59,10 +59,20 @@ async def get_shape(request: web.Request) -> web.StreamResponse:
     services = request.app[SERVICES]
     token = bearer_token(request.headers.getall("authorization", []))
     principal = request[PRINCIPAL] = await services.verifier.verify(token)
-    _check_org(principal, request.match_info.get("org"))
-    asked = request[ASKED] = _parse(request)
-    confined = confine(principal, asked, services.policy)
-    org_in_url = "org" in request.match_info
+    seconds_left = max(0.0, (principal.expires_at - services.clock()).total_seconds())
+    async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
+        # Held before it is confirmed: a revocation in between ends it.
+        await services.sessions.confirm(principal)
+        _check_org(principal, request.match_info.get("org"))
+        asked = request[ASKED] = _parse(request)
+        if asked.live:
+            services.held.mark_live(hold)
+        confined = confine(principal, asked, services.policy)
+        return await _relay(request, confined)
+
+
+async def _relay(request: web.Request, confined: ConfinedRequest) -> web.StreamResponse:
+    services, org_in_url = request.app[SERVICES], "org" in request.match_info
     built = build(
         confined,
         electric_url=services.electric_url,
@@ -70,15 +80,7 @@ async def get_shape(request: web.Request) -> web.StreamResponse:
         method=request.method,
         if_none_match=request.headers.get("if-none-match") if org_in_url else None,
     )
-    return await relay(
-        services.electric,
-        built,
-        request,
-        org_in_url=org_in_url,
-        seconds_left=max(0.0, (principal.expires_at - services.clock()).total_seconds()),
-        drain=services.drain,
-        progress=request[PROGRESS],
-    )
+    return await relay(services.electric, built, request, org_in_url=org_in_url, progress=request[PROGRESS])
 
 
 def _check_org(principal: Principal, org: str | None) -> None:
@@ -108,8 +110,10 @@ async def health(_request: web.Request) -> web.Response:
 async def health_detailed(request: web.Request) -> web.Response:
     """Say whether the gate can serve: Electric is ready and tokens can be verified."""
     services = request.app[SERVICES]
-    electric, keys = await asyncio.gather(services.electric.healthy(), services.keys.available())
-    checks = {"electric": electric, "keys": keys}
+    electric, keys, sessions = await asyncio.gather(
+        services.electric.healthy(), services.keys.available(), services.sessions.available()
+    )
+    checks = {"electric": electric, "keys": keys, "sessions": sessions}
     return web.json_response(
         {
             "status": "ready" if all(checks.values()) else "not_ready",
@@ -136,7 +140,11 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
         raise
     except Exception as exc:  # noqa: BLE001  # the boundary: nothing may pass it but an answer
         refused = _as_refused(exc, request_id)
-        code, progress.status = refused.code, refused.status
+        code = refused.code
+        if progress.response is not None:
+            break_off(request, progress)
+            return progress.response
+        progress.status = refused.status
         body = answers.error_body(refused, request_id)
         progress.body_bytes = len(body)
         return web.Response(

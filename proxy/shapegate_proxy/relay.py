@@ -6,9 +6,7 @@ by an answer of the gate (PROTOCOL 6, REQUIREMENTS P-30 to P-45).
 
 from __future__ import annotations
 
-import asyncio
 import json
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,21 +15,17 @@ from multidict import CIMultiDict
 
 from shapegate_proxy import answers
 from shapegate_proxy.errors import (
-    GateStopping,
-    InvalidToken,
     OffsetOutOfBounds,
     UpstreamBusy,
     UpstreamFault,
     UpstreamRefusedRequest,
     UpstreamRefusedSecret,
-    UpstreamTimeout,
 )
 from shapegate_wire import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shapegate_proxy.drain import Drain
     from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
     from shapegate_proxy.upstream import UpstreamRequest
 
@@ -41,8 +35,10 @@ RETRY_AFTER_SECONDS_MAX: Final = 300
 
 @dataclass(slots=True)
 class Progress:
-    """How far an answer has come; kept by the caller, so that it is known after a cancellation too."""
+    """How far an answer has come; kept by the caller, so that it is known after a fault too."""
 
+    response: web.StreamResponse | None = None
+    """Set when its head was sent: from then on a fault can only break the connection off."""
     status: int | None = None
     body_bytes: int = 0
     aborted: bool = False
@@ -54,51 +50,30 @@ async def relay(
     request: web.Request,
     *,
     org_in_url: bool,
-    seconds_left: float,
-    drain: Drain,
     progress: Progress,
 ) -> web.StreamResponse:
     """Bring one request to Electric and its answer back.
 
-    `seconds_left` is the life of the caller's token: nothing is written after it (SECURITY I-21). A live
-    request also ends when `drain` begins. An answer that names its org in the URL may be revalidated, every
-    other one is stored nowhere (DESIGN 5).
-    Raises a Refused as long as no byte of the answer was sent; later faults break the connection off.
+    An answer that names its org in the URL may be revalidated, every other one is stored nowhere (DESIGN 5).
+    Raises a Refused; once `progress` has a response, the caller has to break it off by `break_off`.
     """
-    response: web.StreamResponse | None = None
-    try:
-        async with asyncio.timeout(seconds_left) as life, AsyncExitStack() as stack:
-            if built.live:
-                stack.enter_context(drain.held(life))
-            answer = await stack.enter_async_context(client.open(built))
-            if answer.status not in (200, 304, 409):
-                raise await _refusal(answer)
-            if answer.status == 304 and "if-none-match" not in request.headers:
-                raise UpstreamFault("Electric answered 304 to a request that was not conditional")
-            progress.status = answer.status
-            response = web.StreamResponse(
-                status=answer.status, headers=_headers(answer, org_in_url=org_in_url)
-            )
-            await response.prepare(request)
-            async for chunk in answer.chunks():
-                await response.write(chunk)
-                progress.body_bytes += len(chunk)
-            await response.write_eof()
-    except TimeoutError as exc:
-        if response is None or not response.prepared:
-            if drain.begun:
-                raise GateStopping from exc
-            raise InvalidToken("The token expired while the request waited") from exc
-        if not built.sse:
-            _break_off(request, progress)
-    except (UpstreamFault, UpstreamTimeout):
-        if response is None or not response.prepared:
-            raise
-        _break_off(request, progress)
-    return response
+    async with client.open(built) as answer:
+        if answer.status not in (200, 304, 409):
+            raise await _refusal(answer)
+        if answer.status == 304 and "if-none-match" not in request.headers:
+            raise UpstreamFault("Electric answered 304 to a request that was not conditional")
+        response = web.StreamResponse(status=answer.status, headers=_headers(answer, org_in_url=org_in_url))
+        await response.prepare(request)
+        progress.response, progress.status = response, answer.status
+        async for chunk in answer.chunks():
+            await response.write(chunk)
+            progress.body_bytes += len(chunk)
+        await response.write_eof()
+        return response
 
 
-def _break_off(request: web.Request, progress: Progress) -> None:
+def break_off(request: web.Request, progress: Progress) -> None:
+    """End an answer under way so that nobody takes it for complete."""
     progress.aborted = True
     if request.transport is not None:
         request.transport.abort()

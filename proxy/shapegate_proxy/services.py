@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from shapegate_proxy.config import Secret
-    from shapegate_proxy.drain import Drain
     from shapegate_proxy.electric import UpstreamClient
+    from shapegate_proxy.held import HeldRequests
     from shapegate_proxy.keys import KeySource
     from shapegate_proxy.observe import Observer
     from shapegate_proxy.policy import Policy
+    from shapegate_proxy.revocation import Sessions
     from shapegate_proxy.tokens import Verifier
 
 
@@ -32,6 +33,7 @@ class Services:
     electric_secret: Secret | None
     origins: frozenset[str]
     observer: Observer
-    drain: Drain
+    held: HeldRequests
+    sessions: Sessions
     clock: Callable[[], datetime]
     """The present, aware and in UTC."""

@@ -69,6 +69,7 @@ def test_P_24_without_a_secret_the_operator_has_to_say_so() -> None:
         ({"JWT_ISSUER": None}, "JWT_ISSUER is missing"),
         ({"JWT_AUDIENCE": " "}, "JWT_AUDIENCE is missing"),
         ({"SHAPEGATE_POLICY": None}, "SHAPEGATE_POLICY is missing"),
+        ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL is no postgresql:// URL"),
         ({"FRONTEND_URL": "*"}, "FRONTEND_URL has '*'"),
         ({"FRONTEND_URL": "https://a.example/path"}, "FRONTEND_URL has"),
         ({"FRONTEND_URL": "null"}, "FRONTEND_URL has 'null'"),

@@ -197,7 +197,8 @@ async def test_D_10_triggers_keep_the_org_and_the_time_of_change(
 ) -> None:
     rows = await superuser.fetch(
         "SELECT pg_get_triggerdef(oid) AS definition FROM pg_trigger "
-        "WHERE tgrelid = format('public.%I', $1::text)::regclass AND NOT tgisinternal AND tgenabled = 'O'",
+        "WHERE tgrelid = format('public.%I', $1::text)::regclass AND NOT tgisinternal AND tgenabled = 'O' "
+        "AND tgname LIKE 'keep_%'",
         table,
     )
     each_row = f"ON public.{table} FOR EACH ROW EXECUTE FUNCTION"
@@ -207,6 +208,28 @@ async def test_D_10_triggers_keep_the_org_and_the_time_of_change(
             f"CREATE TRIGGER keep_organization BEFORE INSERT OR UPDATE {each_row} keep_organization()"
         )
     assert {row["definition"] for row in rows} == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "event"),
+    [
+        ("shapegate_auth.sessions", "UPDATE OF revoked_at"),
+        ("public.memberships", "UPDATE OF status"),
+        ("public.organizations", "UPDATE OF status"),
+    ],
+)
+async def test_I_21_what_can_end_a_session_sends_a_notice(
+    superuser: asyncpg.Connection, table: str, event: str
+) -> None:
+    (definition,) = await superuser.fetchrow(
+        "SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgrelid = $1::text::regclass "
+        "AND tgname = 'notice_sessions' AND tgenabled = 'O'",
+        table,
+    ) or ("none",)
+    assert definition == (
+        f"CREATE TRIGGER notice_sessions AFTER DELETE OR {event} ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION shapegate_auth.notice_sessions()"
+    )
 
 
 @pytest.mark.parametrize("table", ORG_COLUMNS)

@@ -71,7 +71,7 @@ async def test_an_unknown_domain_is_refused_before_connecting() -> None:
 
 async def test_status_tells_applied_and_pending_and_writes_nothing(database_url: str) -> None:
     before = await status(database_url)
-    assert (len(before.pending), before.applied, before.problems) == (6, (), ())
+    assert (len(before.pending), before.applied, before.problems) == (7, (), ())
     async with connected(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     await migrate(database_url)
@@ -159,15 +159,15 @@ async def test_two_runs_at_once_apply_every_file_once(database_url: str) -> None
     one, other = await asyncio.gather(
         migrate(database_url, on_applied=told.append), migrate(database_url, on_applied=told.append)
     )
-    assert sorted((len(one), len(other))) == [0, 6]
-    assert len(told) == 6
+    assert sorted((len(one), len(other))) == [0, 7]
+    assert len(told) == 7
 
 
 async def test_two_databases_of_one_cluster_may_be_migrated_at_once(create_database: CreateDatabase) -> None:
     """The roles are the cluster's, so both runs want to make them."""
     urls = [await create_database(), await create_database()]
     done = await asyncio.gather(*(migrate(url) for url in urls))
-    assert [len(versions) for versions in done] == [6, 6]
+    assert [len(versions) for versions in done] == [7, 7]
 
 
 async def test_a_held_lock_is_waited_for_told_and_given_up_within_the_bound(database_url: str) -> None:
@@ -193,7 +193,7 @@ async def test_a_cancelled_wait_for_the_lock_leaves_nothing_behind(database_url:
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         )
         assert waiters == 0
-    assert len(await migrate(database_url)) == 6
+    assert len(await migrate(database_url)) == 7
 
 
 async def test_a_run_that_is_cut_within_a_file_leaves_nothing_of_it(database_url: str) -> None:

@@ -1,0 +1,74 @@
+"""Requests under way: what ends them, and whom it does not end."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shapegate_proxy.errors import GateStopping, InvalidToken, SessionsUnavailable
+from shapegate_proxy.held import HeldRequests
+
+
+async def wait_within(held: HeldRequests, session: str | None, *, live: bool, seconds: float = 60.0) -> None:
+    async with held.hold(session=session, seconds=seconds) as hold:
+        if live:
+            held.mark_live(hold)
+        await asyncio.Event().wait()
+
+
+async def started(*waiting: asyncio.Task[None]) -> None:
+    """Let tasks run up to where they wait."""
+    await asyncio.wait(waiting, timeout=0.01)
+
+
+async def test_P_46_it_ends_when_its_time_is_up() -> None:
+    held = HeldRequests()
+    with pytest.raises(InvalidToken):
+        await wait_within(held, "s", live=False, seconds=0.001)
+    assert held.sessions == frozenset()
+
+
+async def test_I_21_the_end_of_a_session_ends_its_requests_only() -> None:
+    held = HeldRequests()
+    ours, theirs = (asyncio.create_task(wait_within(held, name, live=True)) for name in ("ours", "theirs"))
+    await started(ours, theirs)
+    assert held.sessions == {"ours", "theirs"}
+    held.end_sessions({"ours"}, SessionsUnavailable)
+    with pytest.raises(SessionsUnavailable):
+        await ours
+    assert not theirs.done()
+    theirs.cancel()
+    await asyncio.wait([theirs])
+    assert held.sessions == frozenset()
+
+
+async def test_a_stop_gives_live_requests_back_and_lets_others_finish() -> None:
+    held = HeldRequests()
+    live = asyncio.create_task(wait_within(held, "a", live=True))
+    other = asyncio.create_task(wait_within(held, "b", live=False))
+    await started(live, other)
+    held.begin_drain()
+    with pytest.raises(GateStopping):
+        await live
+    with pytest.raises(GateStopping):
+        await wait_within(held, "late", live=True)
+    assert not other.done()
+    other.cancel()
+    await asyncio.wait([other])
+
+
+async def test_a_timeout_of_somebody_else_stays_one() -> None:
+    held = HeldRequests()
+    with pytest.raises(TimeoutError):
+        async with held.hold(session=None, seconds=60):
+            raise TimeoutError
+
+
+async def test_a_client_that_goes_away_stays_a_cancellation() -> None:
+    held = HeldRequests()
+    waiting = asyncio.create_task(wait_within(held, "s", live=True))
+    await started(waiting)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
