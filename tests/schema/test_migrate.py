@@ -76,7 +76,7 @@ async def test_status_tells_applied_and_pending_and_writes_nothing(database_url:
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     await migrate(database_url)
     after = await status(database_url)
-    assert (len(after.applied), after.pending, after.problems) == (6, (), ())
+    assert (len(after.applied), after.pending, after.problems) == (7, (), ())
 
 
 async def test_status_names_what_is_wrong(migrated_url: str) -> None:
