@@ -21,15 +21,17 @@ FILE_BYTES_MAX: Final = 1_000_000
 def ensure_folder(folder: Path) -> None:
     """Make a folder that only its owner may enter; one that exists keeps its mode.
 
-    Raises StoreFailed if it cannot be made, is a link, or everybody may write into it.
+    Raises StoreFailed if it cannot be made, is a link, is another account's, or others may write into it.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = folder.lstat().st_mode
-        if not stat.S_ISDIR(mode):
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode):
             raise StoreFailed(f"{folder} is no folder but a link: expected a folder of our own")
-        if mode & stat.S_IWOTH:
-            raise StoreFailed(f"everybody may write into {folder}: expected a folder of our own")
+        if found.st_uid != os.geteuid():
+            raise StoreFailed(f"{folder} belongs to another account: expected a folder of our own")
+        if found.st_mode & (stat.S_IWOTH | stat.S_IWGRP):
+            raise StoreFailed(f"others may write into {folder}: expected a folder that only its owner writes")
     except OSError as exc:
         raise StoreFailed(
             f"the folder {folder} cannot be used ({exc.strerror}): choose another home"
@@ -45,14 +47,13 @@ def read_private(path: Path) -> bytes | None:
     except OSError as exc:
         raise StoreFailed(f"{path} cannot be read ({exc.strerror}): expected a file of our own") from exc
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StoreFailed(f"{path} is no regular file: expected a file of our own")
+        _check_ours(path, descriptor)
         return file.read(FILE_BYTES_MAX)
 
 
 def write_private(path: Path, content: bytes) -> None:
     """Replace a file's whole content so that a crash leaves the old or the new one. Raises StoreFailed."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    draft = _draft(path)
     try:
         draft.unlink(missing_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,8 +70,9 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def remove_private(path: Path) -> None:
-    """Remove a file for good, if it is there. Raises StoreFailed."""
+    """Remove a file for good, and a draft of it that a crash left. Raises StoreFailed."""
     try:
+        _draft(path).unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         if path.parent.exists():
             _sync_folder(path.parent)
@@ -86,6 +88,7 @@ def create_private(path: Path) -> None:
     except OSError as exc:
         raise StoreFailed(f"{path} cannot be opened ({exc.strerror}): expected a file of our own") from exc
     with os.fdopen(descriptor, "rb"):
+        _check_ours(path, descriptor)
         os.fchmod(descriptor, 0o600)
 
 
@@ -103,7 +106,11 @@ class FileLock:
                 f"{path} cannot be opened ({exc.strerror}): expected a file of our own"
             ) from exc
         try:
+            _check_ours(path, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except StoreFailed:
+            os.close(descriptor)
+            raise
         except OSError as exc:
             os.close(descriptor)
             raise StoreLocked from exc
@@ -124,6 +131,20 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _draft(path: Path) -> Path:
+    """Name the one file that a new content is written to; whoever writes holds the lock of what it is for."""
+    return path.with_name(f"{path.name}.new")
+
+
+def _check_ours(path: Path, descriptor: int) -> None:
+    """Refuse what another account made, or what is no file: others could read what is written to it."""
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise StoreFailed(f"{path} is no regular file: expected a file of our own")
+    if found.st_uid != os.geteuid():
+        raise StoreFailed(f"{path} belongs to another account: expected a file of our own")
 
 
 def _sync_folder(folder: Path) -> None:

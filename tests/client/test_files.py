@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -82,3 +83,34 @@ def test_a_lock_has_one_holder_and_can_be_taken_again(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "lock")
     lock.release()
     lock.release()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another account")
+def test_L_11_what_another_account_prepared_is_refused(tmp_path: Path) -> None:
+    folder, file = tmp_path / "theirs", tmp_path / "file"
+    folder.mkdir(mode=0o700)
+    file.write_bytes(b"planted")
+    for path in (folder, file):
+        os.chown(path, 65_534, 65_534)
+    with pytest.raises(StoreFailed, match="another account"):
+        ensure_folder(folder)
+    for use in (read_private, create_private, FileLock):
+        with pytest.raises(StoreFailed, match="another account"):
+            use(file)
+
+
+@pytest.mark.parametrize("mode_", [0o770, 0o707, 0o720])
+def test_L_11_a_folder_that_others_may_write_into_is_refused(tmp_path: Path, mode_: int) -> None:
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    folder.chmod(mode_)
+    with pytest.raises(StoreFailed, match="others may write"):
+        ensure_folder(folder)
+
+
+def test_T_06_a_draft_that_a_crash_left_is_removed_with_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "credentials.json"
+    write_private(path, b"old")
+    path.with_name("credentials.json.new").write_bytes(b"REFRESH-TOKEN")
+    remove_private(path)
+    assert list(tmp_path.iterdir()) == []

@@ -124,10 +124,29 @@ def _loopback(host: str) -> str:
     return name
 
 
+def _server_log() -> logging.Logger:
+    """The server's own log, without causes: a parser's error quotes the line, and with it a token."""
+    log = logging.Logger("shapegate.issuer.http")
+    log.parent = _LOG
+    log.addFilter(_without_cause)
+    return log
+
+
+def _without_cause(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
 @asynccontextmanager
 async def _listening(app: web.Application, address: str, port: int) -> AsyncIterator[str]:
     """Serve an app; gives its URL. Raises StartError if the address cannot be had."""
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=STOP_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_server_log(),
+        auto_decompress=False,
+        shutdown_timeout=STOP_SECONDS,
+    )
     try:
         await runner.setup()
         try:

@@ -148,3 +148,14 @@ async def test_a_start_that_is_cancelled_leaves_no_descriptor(database: Database
             await outcome.stop()
     await asyncio.sleep(0)
     assert open_descriptors() <= before
+
+
+async def test_J_16_a_request_that_cannot_be_read_leaves_no_token_in_the_log(
+    issuer: TokenIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = urlsplit(issuer.url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    writer.write(b"GET /api/auth/me HTTP/1.1\r\nhost: x\r\nauthorization: Bearer a-secret-token\x01\r\n\r\n")
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    assert "a-secret-token" not in caplog.text
