@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -21,6 +22,7 @@ from shapegate_proxy.services import Services
 from shapegate_proxy.tokens import Verifier
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import AsyncIterator, Callable
 
     from shapegate_proxy.config import IssuerConfig, ProxyConfig
@@ -82,6 +84,7 @@ async def open_proxy(
         electric = ElectricClient(config.electric_url)
         stack.push_async_callback(electric.close)
         keys = _key_source(config.issuer, await stack.enter_async_context(aiohttp.ClientSession()))
+        stack.push_async_callback(keys.close)
         held = HeldRequests()
         sessions: Sessions = UncheckedSessions()
         if config.database_url is not None:
@@ -102,6 +105,8 @@ async def open_proxy(
         runner = web.AppRunner(
             create_app(services),
             access_log=None,
+            logger=_server_log(),
+            keepalive_timeout=config.idle_seconds,
             handler_cancellation=True,
             max_line_size=LINE_BYTES_MAX,
             max_field_size=LINE_BYTES_MAX,
@@ -110,10 +115,36 @@ async def open_proxy(
         )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
+        assert runner.server is not None, "setup makes it"
+        _bound_first_head(runner.server)
         site = web.TCPSite(runner, config.host, config.port)
         await site.start()
         host, port = runner.addresses[0][:2]
         yield URL.build(scheme="http", host=host, port=port)
+
+
+def _bound_first_head(server: web.Server) -> None:
+    """Let the idle deadline hold for the first head too; aiohttp arms it after the first request only."""
+    admit = server.connection_made
+
+    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
+        handler.keep_alive(True)
+        admit(handler, transport)
+
+    server.connection_made = connection_made  # type: ignore[method-assign]  # there is no other hook
+
+
+def _server_log() -> logging.Logger:
+    """The server's own log, without causes: a parser's error quotes the line, and with it a token (I-10)."""
+    log = logging.Logger("shapegate.proxy.http")  # of this gate alone
+    log.parent = logging.getLogger("shapegate.proxy")
+    log.addFilter(_without_cause)
+    return log
+
+
+def _without_cause(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
 
 
 def _key_source(issuer: IssuerConfig, http: aiohttp.ClientSession) -> KeySource:

@@ -64,6 +64,8 @@ class ProxyConfig:
     port: int = 4000
     log_format: str = "json"
     log_level: str = "info"
+    idle_seconds: float = 15.0
+    """How long a connection may take to send the head of its first or next request."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> ProxyConfig:

@@ -43,6 +43,10 @@ class UpstreamAnswer(Protocol):
     def headers(self) -> Mapping[str, str]:
         """The headers; looked up without regard to case."""
 
+    @property
+    def framed(self) -> bool:
+        """Whether the end of the body shows, so that a cut one is noticed."""
+
     def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes. Raises UpstreamFault or UpstreamTimeout if it is cut short."""
 
@@ -121,6 +125,11 @@ class _Answer:
     @property
     def headers(self) -> Mapping[str, str]:
         return self._answer.headers
+
+    @property
+    def framed(self) -> bool:
+        headers = self._answer.headers
+        return "content-length" in headers or headers.get("transfer-encoding", "").lower() == "chunked"
 
     async def chunks(self) -> AsyncIterator[bytes]:
         try:

@@ -111,12 +111,12 @@ class InvalidRequest(Refused):
     hint = "See the shape protocol: each parameter once, none beside the protocol's own."
 
 
-class FilterNotSupported(Refused):
-    """A client's own filter; this gate does not take any yet."""
+class FilterNotAccepted(Refused):
+    """A client's own filter outside of the closed grammar (SECURITY I-02)."""
 
     status = 400
-    code = "filter_not_supported"
-    hint = "Leave `where` and `params` out and filter the rows locally."
+    code = "filter_refused"
+    hint = "Compare columns of the policy with constants or $n; docs/filters.md lists what is accepted."
 
 
 class OffsetOutOfBounds(Refused):
@@ -141,6 +141,14 @@ class MethodNotAllowed(Refused):
     status = 405
     code = "method_not_allowed"
     hint = "Shapes are read with GET."
+
+
+class VersionNotSupported(Refused):
+    """HTTP/1.0 ends a body by closing: one that was cut would look whole (SECURITY W-01)."""
+
+    status = 505
+    code = "http_version_not_supported"
+    hint = "Ask with HTTP/1.1; in nginx: `proxy_http_version 1.1`."
 
 
 class RequestTooLong(Refused):

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from shapegate_proxy import answers
 from shapegate_proxy.errors import (
@@ -23,6 +23,7 @@ from shapegate_proxy.errors import (
     OrgMismatch,
     Refused,
     RequestTooLong,
+    VersionNotSupported,
 )
 from shapegate_proxy.observe import ShapeServed
 from shapegate_proxy.policy import ConfinedRequest, confine
@@ -56,6 +57,8 @@ class _InternalError(Refused):
 
 async def get_shape(request: web.Request) -> web.StreamResponse:
     """Answer one shape request of a caller who proves who they are."""
+    if request.version != HttpVersion11:
+        raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
     services = request.app[SERVICES]
     token = bearer_token(request.headers.getall("authorization", []))
     principal = request[PRINCIPAL] = await services.verifier.verify(token)
@@ -201,5 +204,6 @@ async def set_common_headers(request: web.Request, response: web.StreamResponse)
     origin, allowed = request.headers.get("origin"), request.app[SERVICES].origins
     headers = answers.preflight_headers if request.method == "OPTIONS" else answers.cors_headers
     response.headers.update(headers(origin, allowed))
+    response.headers["server"] = "shapegate"  # not which versions of what (SECURITY I-10)
     response.headers["x-content-type-options"] = "nosniff"
     response.headers["x-request-id"] = request.get(REQUEST_ID, "")

@@ -27,9 +27,10 @@ class Hold:
     """Whether it is held by Electric until there is news; `mark_live` says so."""
 
     def end(self, refusal: Callable[[], Refused]) -> None:
-        """Let it time out now."""
-        self.refusal = refusal
-        self.timeout.reschedule(asyncio.get_running_loop().time())
+        """Let it time out now; does nothing if that is under way."""
+        if not self.timeout.expired():
+            self.refusal = refusal
+            self.timeout.reschedule(asyncio.get_running_loop().time())
 
 
 class HeldRequests:

@@ -53,6 +53,9 @@ class KeySource(Protocol):
     async def available(self) -> bool:
         """Say whether tokens can be verified now."""
 
+    async def close(self) -> None:
+        """End what is under way."""
+
 
 class SharedSecret:
     """HS256 with one secret; key ids do not matter."""
@@ -65,6 +68,9 @@ class SharedSecret:
 
     async def available(self) -> bool:
         return True
+
+    async def close(self) -> None:
+        """Nothing is ever under way."""
 
 
 class PublishedKeys:
@@ -83,37 +89,50 @@ class PublishedKeys:
         self._keys: Mapping[str, VerificationKey] = {}
         self._fetched_at: float | None = None
         self._tried_at: float | None = None
-        self._fetching = asyncio.Lock()
+        self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, kid: str | None) -> VerificationKey | None:
         if kid is None:
             return None
         if self._age() > FRESH_SECONDS or kid not in self._keys:
-            await self._refresh(kid)
+            await self._refreshed(kid)
         if self._age() > STALE_SECONDS_MAX:
             raise KeysUnavailable
         return self._keys.get(kid)
 
     async def available(self) -> bool:
         if self._age() > FRESH_SECONDS:
-            await self._refresh(None)
+            await self._refreshed(None)
         return self._age() <= STALE_SECONDS_MAX
+
+    async def close(self) -> None:
+        """End a fetch under way."""
+        if self._fetching is not None:
+            self._fetching.cancel()
+            await asyncio.wait([self._fetching])
 
     def _age(self) -> float:
         return float("inf") if self._fetched_at is None else self._monotonic() - self._fetched_at
 
-    async def _refresh(self, kid: str | None) -> None:
-        """Fetch the set unless someone just did; `kid` is the one that is missed, if any."""
-        async with self._fetching:
+    async def _refreshed(self, kid: str | None) -> None:
+        """Wait for a fetch, if one is due or under way; `kid` is the key that is missed, if any.
+
+        The fetch is a task of its own: a caller who goes away must not take everybody's keys along.
+        """
+        if self._fetching is None or self._fetching.done():
             if self._age() <= FRESH_SECONDS and (kid is None or kid in self._keys):
                 return
             now = self._monotonic()
             if self._tried_at is not None and now - self._tried_at < COOLDOWN_SECONDS:
                 return
             self._tried_at = now
-            fetched = await self._fetch()
-            if fetched is not None:
-                self._keys, self._fetched_at = fetched, self._monotonic()
+            self._fetching = asyncio.create_task(self._take(), name="shapegate-jwks")
+        await asyncio.shield(self._fetching)
+
+    async def _take(self) -> None:
+        fetched = await self._fetch()
+        if fetched is not None:
+            self._keys, self._fetched_at = fetched, self._monotonic()
 
     async def _fetch(self) -> Mapping[str, VerificationKey] | None:
         timeout = aiohttp.ClientTimeout(total=FETCH_SECONDS)
@@ -133,7 +152,7 @@ def parse_keys(body: bytes) -> Mapping[str, VerificationKey] | None:
     """Read a key set; keys that are unfit to verify are left out. None if the set is malformed or empty."""
     try:
         loaded: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     entries = loaded.get("keys") if isinstance(loaded, dict) else None
     if not isinstance(entries, list):
@@ -154,7 +173,7 @@ def _key(entry: dict[str, object]) -> VerificationKey | None:
         return None
     try:
         key: object = jwt.PyJWK(entry).key
-    except (jwt.PyJWTError, ValueError, TypeError):
+    except (jwt.PyJWTError, ValueError, TypeError, LookupError, NotImplementedError):
         return None
     match key:
         case Ed25519PublicKey():

@@ -11,8 +11,9 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
-from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotSupported, TableNotAllowed
+from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotAccepted, TableNotAllowed
 from shapegate_wire.errors import WireError
+from shapegate_wire.filter import FilterRefused, PrintedFilter, parse_filter, print_filter
 from shapegate_wire.identifier import TableName, parse_columns, parse_table, quote
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.principal import Principal
     from shapegate_wire.request import ShapeRequest
+    from shapegate_wire.shape import ShapeDefinition
 
 SCOPE_TYPES: Final = frozenset({"uuid", "text", "varchar"})
 """Types that Postgres and Electric's own evaluator compare alike (PROTOCOL 5; REQUIREMENTS P-16)."""
@@ -98,26 +100,38 @@ class ConfinedRequest:
 def confine(principal: Principal, asked: ShapeRequest, policy: Policy) -> ConfinedRequest:
     """Narrow a request to the rows and columns that the policy grants the principal.
 
-    Raises TableNotAllowed, ColumnNotAllowed or FilterNotSupported.
+    Raises TableNotAllowed, ColumnNotAllowed or FilterNotAccepted.
     """
     table = parse_table(asked.definition.table)
     granted = policy.tables.get(table)
     if granted is None:
         raise TableNotAllowed("This table is not synced")
-    if asked.definition.where is not None or asked.definition.params:
-        raise FilterNotSupported("A filter of the client's own is not supported yet")
+    scope, own = granted.scope.to_sql(), _own_filter(asked.definition, granted)
     wanted = asked.definition.columns or tuple(granted.columns)
     if not set(wanted) <= set(granted.columns):
         raise ColumnNotAllowed("A column of `columns` is not synced")
     return ConfinedRequest(
         principal=principal,
         table=table,
-        where=granted.scope.to_sql(),
-        params=(granted.scope.value(principal),),
+        where=scope if own is None else f"{scope} AND {own.sql}",
+        params=(granted.scope.value(principal), *(() if own is None else own.params)),
         columns=tuple(sorted(wanted)),
         queryable_columns=tuple(sorted(granted.columns)),
         asked=asked,
     )
+
+
+def _own_filter(asked: ShapeDefinition, granted: TablePolicy) -> PrintedFilter | None:
+    """Print the client's filter anew, behind the scope's `$1`; not a byte of its text is kept (P-10)."""
+    if asked.where is None:
+        if asked.params:
+            raise FilterNotAccepted("There are `params` but no `where` that uses them")
+        return None
+    try:
+        parsed = parse_filter(asked.where, params=asked.params, columns=granted.columns)
+    except FilterRefused as exc:
+        raise FilterNotAccepted(f"where, {exc}") from exc
+    return print_filter(parsed, first_param=2)
 
 
 def parse_policy(text: str) -> Policy:

@@ -62,6 +62,8 @@ async def relay(
             raise await _refusal(answer)
         if answer.status == 304 and "if-none-match" not in request.headers:
             raise UpstreamFault("Electric answered 304 to a request that was not conditional")
+        if not answer.framed and request.method != "HEAD" and answer.status != 304:
+            raise UpstreamFault("Electric's answer says neither its length nor its end")
         response = web.StreamResponse(status=answer.status, headers=_headers(answer, org_in_url=org_in_url))
         await response.prepare(request)
         progress.response, progress.status = response, answer.status
@@ -103,7 +105,7 @@ async def _refusal(answer: UpstreamAnswer) -> Exception:
         if _is_out_of_bounds(await _body(answer)):
             return OffsetOutOfBounds("The offset lies behind the end of the log")
         return UpstreamRefusedRequest("Electric refused the request for this shape")
-    if status == 429 or status >= 500:
+    if status == 429 or 500 <= status <= 599:
         return UpstreamBusy("Electric cannot answer now", status=status, headers=_retry(answer.headers))
     return UpstreamFault(f"Electric answered {status}, which no shape request leads to")
 
@@ -130,7 +132,7 @@ async def _body(answer: UpstreamAnswer) -> bytes:
 def _is_out_of_bounds(body: bytes) -> bool:
     try:
         loaded: object = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     errors = loaded.get("errors") if isinstance(loaded, dict) else None
     return isinstance(errors, dict) and errors.get("offset") == ["out of bounds for this shape"]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 TOKEN_CHARS_MAX: Final = 8_192
 CLAIM_DEPTH_MAX: Final = 16
 USER_CHARS_MAX: Final = 256
+INSTANT_MAX: Final = 253_370_764_800
+"""The year 9999 in seconds: the last that Python's datetime holds."""
 NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 _BEARER: Final = re.compile(
@@ -127,7 +129,7 @@ def _instant(claims: Mapping[str, object], name: str) -> float | None:
     value = claims.get(name)
     if value is None and name not in claims:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1 << 38:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= INSTANT_MAX:
         raise InvalidToken(f"The token's {name} is not a number of seconds")
     return float(value)
 

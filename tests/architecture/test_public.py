@@ -29,6 +29,16 @@ PUBLIC = {
         "Switching",
         "open_rows",
     },
+    "shapegate_wire.filter": {
+        "Filter",
+        "FilterRefused",
+        "OrderItem",
+        "PrintedFilter",
+        "parse_filter",
+        "parse_order_by",
+        "print_filter",
+        "print_order_by",
+    },
     "shapegate_harness.electric": {
         "DevElectric",
         "ElectricError",

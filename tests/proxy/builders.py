@@ -144,7 +144,12 @@ async def serve(answer: Answer) -> AsyncIterator[tuple[URL, list[web.Request]]]:
 
 @asynccontextmanager
 async def gate_before(
-    electric_url: URL, folder: Path, upstream: list[web.Request], *, issuer: IssuerConfig | None = None
+    electric_url: URL,
+    folder: Path,
+    upstream: list[web.Request],
+    *,
+    issuer: IssuerConfig | None = None,
+    idle_seconds: float = 15.0,
 ) -> AsyncIterator[Gate]:
     """Run a gate in front of whatever listens at `electric_url`."""
     path = folder / "policy.toml"
@@ -156,6 +161,7 @@ async def gate_before(
         policy_path=path,
         origins=frozenset({"https://app.example"}),
         port=0,
+        idle_seconds=idle_seconds,
     )
     recorder, clock = Recorder(), Clock()
     async with open_proxy(config, observer=recorder, clock=clock) as url:
@@ -163,9 +169,12 @@ async def gate_before(
 
 
 @asynccontextmanager
-async def gate(answer: Answer, folder: Path) -> AsyncIterator[Gate]:
+async def gate(answer: Answer, folder: Path, *, idle_seconds: float = 15.0) -> AsyncIterator[Gate]:
     """Run a gate in front of a scripted upstream."""
-    async with serve(answer) as (url, seen), gate_before(url, folder, seen) as running:
+    async with (
+        serve(answer) as (url, seen),
+        gate_before(url, folder, seen, idle_seconds=idle_seconds) as running,
+    ):
         yield running
 
 

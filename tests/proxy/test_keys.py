@@ -62,6 +62,8 @@ def test_J_13_a_fit_key_is_bound_to_its_algorithm(key: dict[str, object], algori
         ed_key(x="short"),
         ed_key(kid=7),
         ed_key(d="private"),
+        {"kty": "oct", "kid": "k1"},
+        ed_key(alg="none"),
         {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXM", "kid": "k1"},
         ec_key(ec.SECP384R1()),
         rsa_key(1024),
@@ -76,7 +78,9 @@ def test_J_02_J_13_an_unfit_key_is_left_out(key: object) -> None:
     assert set(kept) == {"k2"}
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b"\xff", b"nonsense"])
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": []}', b"\xff", b"nonsense", b"[" * 60_000]
+)
 def test_J_10_a_malformed_set_is_none(body: bytes) -> None:
     assert parse_keys(body) is None
 
@@ -125,6 +129,28 @@ async def test_J_08_many_callers_share_one_fetch(published: Published) -> None:
     endpoint.gate.set()
     assert all(await asyncio.gather(*callers))
     assert endpoint.fetches == 1
+
+
+async def test_J_08_a_caller_who_goes_away_does_not_take_the_keys_along(published: Published) -> None:
+    endpoint, keys = published
+    endpoint.gate.clear()
+    anonymous = asyncio.create_task(keys.find("forged"))
+    await asyncio.wait_for(endpoint.asked.wait(), 5)
+    anonymous.cancel()
+    await asyncio.wait([anonymous])
+    endpoint.gate.set()
+    assert await keys.find("k1") is not None
+    assert endpoint.fetches == 1
+
+
+async def test_a_fetch_under_way_ends_with_the_gate(published: Published) -> None:
+    endpoint, keys = published
+    endpoint.gate.clear()
+    caller = asyncio.create_task(keys.find("k1"))
+    await asyncio.wait_for(endpoint.asked.wait(), 5)
+    await keys.close()
+    await asyncio.wait([caller])
+    assert caller.cancelled()
 
 
 async def test_J_08_unknown_ids_lead_to_one_fetch_per_cool_down(published: Published) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotSupported, TableNotAllowed
+from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotAccepted, TableNotAllowed
 from shapegate_proxy.policy import Policy, confine, parse_policy
 from shapegate_wire.identifier import TableName
 from shapegate_wire.offset import BEFORE_ALL
@@ -65,12 +65,43 @@ def test_I_03_a_column_that_is_not_named_is_refused(columns: tuple[str, ...]) ->
 
 
 @pytest.mark.parametrize(
-    "definition",
-    [{"where": "true"}, {"where": "1=1) OR (1=1"}, {"params": ("x",)}, {"where": "$1", "params": ("x",)}],
+    ("definition", "said"),
+    [
+        ({"where": "1=1) OR (1=1"}, "position"),
+        ({"where": "true) OR (true"}, "position"),
+        ({"where": "true OR organization_id <> $1", "params": ("x",)}, "position"),
+        ({"where": "name = 'a' -- "}, "position"),
+        ({"where": "hidden = 'a'"}, "hidden"),
+        ({"where": "items::text = ''"}, "items"),
+        ({"where": "id IN (SELECT id FROM items)"}, "position"),
+        ({"where": "name = $2", "params": ("a", "b")}, "position"),
+        ({"where": "name = 'a'", "params": ("b",)}, "position"),
+        ({"params": ("x",)}, "no `where`"),
+    ],
 )
-def test_P_10_a_filter_of_the_client_is_refused(definition: dict[str, object]) -> None:
-    with pytest.raises(FilterNotSupported):
+def test_I_02_P_10_a_filter_outside_of_the_grammar_is_refused(
+    definition: dict[str, object], said: str
+) -> None:
+    with pytest.raises(FilterNotAccepted) as caught:
         confine(principal(), asked(**definition), policy())
+    assert said in caught.value.message
+
+
+def test_P_10_a_filter_is_printed_anew_behind_the_scope_with_parameters_only() -> None:
+    definition = {"where": "NAME = 'x'' OR true' or name in ($1,$2)", "params": ("b", "a")}
+    confined = confine(principal(), asked(**definition), policy())
+    assert confined.where == '"organization_id" = $1 AND (("name" = $2) OR ("name" = ANY ($3)))'
+    assert confined.params == (ACME, "x' OR true", "{a,b}")
+
+
+@pytest.mark.parametrize(
+    "where", ["true", "organization_id <> 'bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb' OR true"]
+)
+def test_I_01_a_wide_filter_stays_behind_the_scope(where: str) -> None:
+    confined = confine(principal(), asked(where=where), policy())
+    assert confined.where.startswith('"organization_id" = $1 AND ')
+    assert " OR " not in confined.where.partition("(")[0]
+    assert confined.params[0] == ACME
 
 
 def entry(scope: str = 'scope = "org = {org}"', columns: str = 'org = "uuid"', name: str = "t") -> str:

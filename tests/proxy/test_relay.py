@@ -14,7 +14,7 @@ from aiohttp import web
 from yarl import URL
 
 from shapegate_proxy.app import DRAIN_SECONDS
-from tests.proxy.builders import ACME, NOW, Gate, bearer, gate, gate_before
+from tests.proxy.builders import ACME, NOW, Gate, bearer, gate, gate_before, log_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,12 +46,13 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return await reader.readuntil(b"\r\n\r\n")
 
 
-async def raw_get(url: URL, query: dict[str, str]) -> bytes:
+async def raw_get(url: URL, query: dict[str, str], *, version: str = "1.1") -> bytes:
     """Ask the gate by hand and return every byte until the connection ends."""
     target = url.with_path("/v1/shape").with_query(query).raw_path_qs
     reader, writer = await asyncio.open_connection(url.host, url.port)
     authorization = bearer()["authorization"]
-    writer.write(f"GET {target} HTTP/1.1\r\nhost: gate\r\nauthorization: {authorization}\r\n\r\n".encode())
+    head = f"host: gate\r\nconnection: close\r\nauthorization: {authorization}"
+    writer.write(f"GET {target} HTTP/{version}\r\n{head}\r\n\r\n".encode())
     received = b""
     try:
         while chunk := await asyncio.wait_for(reader.read(65_536), 10):
@@ -84,6 +85,56 @@ async def test_W_01_a_cut_body_is_never_well_terminated(tmp_path: Path, framing:
     assert b'[{"a"' in received
     assert not received.endswith(b"0\r\n\r\n")
     assert running.recorder.events[0].code == "aborted"
+
+
+@pytest.mark.parametrize("version", ["0.9", "1.0", "2.0"])
+async def test_W_01_a_connection_whose_end_ends_the_body_gets_no_body(tmp_path: Path, version: str) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD + b'transfer-encoding: chunked\r\n\r\n5\r\n[{"a"\r\n')
+        await writer.drain()
+
+    async with raw_gate(cut, tmp_path) as running:
+        received = await raw_get(running.url, START, version=version)
+    assert b'[{"a"' not in received
+    assert b"http_version_not_supported" in received
+
+
+@pytest.mark.parametrize(
+    "framing", [b"", b"transfer-encoding: gzip, chunked\r\n", b"transfer-encoding: x\r\n"]
+)
+async def test_W_01_an_answer_without_a_visible_end_is_refused(tmp_path: Path, framing: bytes) -> None:
+    async def open_ended(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(HEAD + framing + b'\r\n5\r\n[{"a"\r\n')
+        await writer.drain()
+
+    async with raw_gate(open_ended, tmp_path) as running:
+        received = await raw_get(running.url, START)
+    assert b" 502 " in received.split(b"\r\n", 1)[0]
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /health HTTP/1.1\r\nhost:", b"GET /hea"])
+async def test_I_08_a_connection_that_sends_no_head_is_closed(tmp_path: Path, sent: bytes) -> None:
+    async with gate(log_answer, tmp_path, idle_seconds=0.2) as running:
+        reader, writer = await asyncio.open_connection(running.url.host, running.url.port)
+        writer.write(sent)
+        assert await asyncio.wait_for(reader.read(), 5) == b""
+        writer.close()
+
+
+async def test_I_10_a_request_that_cannot_be_read_leaves_no_token_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authorization = bearer()["authorization"]
+    async with gate(log_answer, tmp_path) as running:
+        reader, writer = await asyncio.open_connection(running.url.host, running.url.port)
+        writer.write(
+            f"GET /v1/shape HTTP/1.1\r\nhost: x\r\nauthorization: {authorization}\x01\r\n\r\n".encode()
+        )
+        assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+    assert authorization not in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -132,6 +183,8 @@ async def test_W_08_a_wide_schema_header_passes(tmp_path: Path, http: aiohttp.Cl
         (429, {"retry-after": "9"}, b"", 429, "electric_unavailable"),
         (400, {}, b'{"errors":{"where":["unknown reference secret"]}}', 400, "electric_refused"),
         (400, {}, b"not json", 400, "electric_refused"),
+        (400, {}, b"[" * 15_000, 400, "electric_refused"),
+        (999, {}, b"", 502, "electric_unreachable"),
         (400, {}, b'{"errors":{"offset":["out of bounds for this shape"]}}', 400, "offset_out_of_bounds"),
     ],
 )
