@@ -4,6 +4,7 @@
     python3 dev.py demo     the whole system at work: login, sync, offline, switch, re-sync
     python3 dev.py up       the system until Ctrl-C, to develop an application against
     python3 dev.py test     the tests (words that follow go to pytest)
+    python3 dev.py bench    the figures of the embedded stack against their goals
     python3 dev.py check    format, lint, types and layers
     python3 dev.py lock     write requirements.lock anew from pyproject.toml (needs uv)
 
@@ -58,12 +59,16 @@ def main(words: list[str]) -> int:
     if command == "test":
         prepare()
         return replace_by(["-m", "pytest", *rest])
+    if command == "bench":
+        prepare()
+        return replace_by(["-m", "benchmarks", *rest])
     if command == "check":
         prepare()
         return check()
     if command == "lock":
         return lock()
-    print(f"dev.py: unknown command {command!r}: expected demo, up, test, check or lock", file=sys.stderr)
+    expected = "demo, up, test, bench, check or lock"
+    print(f"dev.py: unknown command {command!r}: expected {expected}", file=sys.stderr)
     return 2
 
 

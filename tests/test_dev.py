@@ -19,7 +19,7 @@ def run(*words: str, python: str = sys.executable) -> subprocess.CompletedProces
 def test_without_a_command_it_lists_them(words: tuple[str, ...]) -> None:
     done = run(*words)
     assert done.returncode == 0
-    for command in ("demo", "up", "test", "check", "lock"):
+    for command in ("demo", "up", "test", "bench", "check", "lock"):
         assert f"python3 dev.py {command}" in done.stdout
 
 

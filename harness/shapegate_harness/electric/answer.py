@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from shapegate_wire import names
@@ -12,15 +12,17 @@ from shapegate_wire.offset import BEFORE_ALL, Now, Offset
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shapegate_harness.electric.errors import Problems
+    from shapegate_harness.electric.errors import Overloaded, Problems
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
+EVENTS_TYPE: Final = "text/event-stream"
 FRAMEWORK_CACHE: Final = "max-age=0, private, must-revalidate"
 MUST_REFETCH: Final = b'[{"headers":{"control":"must-refetch"}}]'
 
 _CACHE_START: Final = "public, max-age=604800, s-maxage=3600, stale-while-revalidate=2629746"
 _CACHE_CATCH_UP: Final = "public, max-age=60, stale-while-revalidate=300"
 _CACHE_LIVE: Final = "public, max-age=5, stale-while-revalidate=5"
+_CACHE_EVENTS: Final = "public, max-age=59"
 _CURSOR_EPOCH: Final = 1_728_432_000
 """2024-10-09T00:00Z, from which cursors count."""
 _CURSOR_JUMP_MAX: Final = 3_600
@@ -52,6 +54,8 @@ class Served:
     """On live answers only."""
     unique: int | None = None
     """Makes the tag of an answer unrepeatable: of `now`, and of a live request that timed out."""
+    events: bool = False
+    """Whether the body is an event stream."""
 
 
 def log_answer(served: Served, body: bytes, *, if_none_match: str | None) -> Answer:
@@ -59,7 +63,7 @@ def log_answer(served: Served, body: bytes, *, if_none_match: str | None) -> Ans
     etag = _etag(served)
     headers = {
         names.CACHE_CONTROL: _cache_control(served),
-        "content-type": JSON_TYPE,
+        "content-type": EVENTS_TYPE if served.events else JSON_TYPE,
         names.ETAG: etag,
         names.ELECTRIC_HANDLE: served.handle,
         names.ELECTRIC_HAS_DATA: "true" if served.has_data else "false",
@@ -73,6 +77,8 @@ def log_answer(served: Served, body: bytes, *, if_none_match: str | None) -> Ans
         return Answer(status=304, headers=headers)
     if not served.live:
         headers[names.ELECTRIC_SCHEMA] = served.schema
+    if served.events:
+        headers["connection"] = "keep-alive"
     return Answer(status=200, headers=headers, body=body, chunked=served.unique is None)
 
 
@@ -85,6 +91,8 @@ def _etag(served: Served) -> str:
 def _cache_control(served: Served) -> str:
     if served.asked == BEFORE_ALL:
         return _CACHE_START
+    if served.events:
+        return _CACHE_EVENTS
     return _CACHE_LIVE if served.live else _CACHE_CATCH_UP
 
 
@@ -119,7 +127,35 @@ def must_refetch(handle: str | None) -> Answer:
     return Answer(status=409, headers={**headers, "content-type": JSON_TYPE}, body=MUST_REFETCH)
 
 
-def invalid(problems: Problems) -> Answer:
+def subset_answer(*, handle: str, offset: Offset, schema: str | None, body: bytes) -> Answer:
+    """Answer with the rows of a subset; nobody may keep them. `schema` is None on a live request."""
+    headers = {
+        names.CACHE_CONTROL: "no-cache",
+        "content-type": JSON_TYPE,
+        names.ELECTRIC_SNAPSHOT: "true",
+        names.ELECTRIC_HANDLE: handle,
+        names.ELECTRIC_OFFSET: str(offset),
+    }
+    if schema is not None:
+        headers[names.ELECTRIC_SCHEMA] = schema
+    return Answer(status=200, headers=headers, body=body, chunked=True)
+
+
+def malformed_body(status: int, problem: Mapping[str, str]) -> Answer:
+    """Answer a POST whose body could not be read; Electric's plug for it sets no cache header of its own."""
+    headers = {names.CACHE_CONTROL: FRAMEWORK_CACHE, "content-type": JSON_TYPE}
+    body = json.dumps(problem, separators=(",", ":"), ensure_ascii=False).encode()
+    return Answer(status=status, headers=headers, body=body)
+
+
+def overloaded(exc: Overloaded) -> Answer:
+    """Answer a request that found no place."""
+    body = {"code": "concurrent_request_limit_exceeded", "message": str(exc)}
+    found = failure(503, body, retry_after_seconds=exc.retry_after_seconds)
+    return replace(found, headers={**found.headers, names.ELECTRIC_KNOWN_ERROR: "true"})
+
+
+def invalid(problems: Problems | Mapping[str, object]) -> Answer:
     """Answer a request that cannot be right."""
     return failure(400, {"message": "Invalid request", "errors": problems})
 

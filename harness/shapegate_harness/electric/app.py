@@ -1,112 +1,148 @@
-"""The HTTP face: routes, the secret, CORS, and errors as Electric answers them (PROTOCOL 1.1, 1.5, 2.3)."""
+"""The HTTP face: routes, the secret, bodies, and errors as Electric answers them (PROTOCOL 1.1, 1.5, 2.3)."""
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
-import re
-import secrets
-from importlib.metadata import version
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from aiohttp import hdrs, web
 
 from shapegate_harness.electric import answer
+from shapegate_harness.electric.admission import Admission
 from shapegate_harness.electric.answer import FRAMEWORK_CACHE, JSON_TYPE, Answer
-from shapegate_harness.electric.errors import Failed, Rejected, Unavailable, rejected
+from shapegate_harness.electric.body import Body, Malformed, parse_body
+from shapegate_harness.electric.errors import (
+    Failed,
+    Overloaded,
+    Rejected,
+    RejectedSubset,
+    Unavailable,
+    Undecodable,
+)
+from shapegate_harness.electric.faulty import Faulty
 from shapegate_harness.electric.query import decode_query, parse_query
+from shapegate_harness.electric.reply import (
+    METHODS,
+    READ_METHODS,
+    Connections,
+    drop_defaults,
+    reply,
+    reply_bare,
+    with_cors,
+)
+from shapegate_harness.electric.sse import EventStream, send
 from shapegate_wire import names
 
 if TYPE_CHECKING:
     from shapegate_harness.electric.engine import Engine
     from shapegate_harness.electric.serving import Serving
+    from shapegate_harness.electric.settings import ElectricSettings
 
 logger = logging.getLogger(__name__)
 
 REQUEST_LINE_BYTES_MAX: Final = 10_000
-_SERVER: Final = f"shapegate-dev/{version('shapegate')}"
-_REQUEST_ID: Final = re.compile(r"[\x21-\x7e]{20,200}")
-"""Electric echoes an id of such a length and makes its own otherwise."""
-_METHODS: Final = "GET, POST, HEAD, DELETE, OPTIONS"
-_READ_METHODS: Final = "GET, HEAD"
+_SHAPE: Final = ["v1", "shape"]
 _SHAPE_METHODS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST, hdrs.METH_DELETE})
-_EXPOSED: Final = ",".join(
-    (
-        names.ELECTRIC_CURSOR,
-        names.ELECTRIC_HANDLE,
-        names.ELECTRIC_HAS_DATA,
-        names.ELECTRIC_OFFSET,
-        names.ELECTRIC_SCHEMA,
-        names.ELECTRIC_UP_TO_DATE,
-        names.ELECTRIC_KNOWN_ERROR,
-        names.RETRY_AFTER,
-    )
-)
 _PREFLIGHT_HEADERS: Final = frozenset({"if-none-match", "traceparent"})
 
 
 class Handlers:
     """Answers requests; made once per server."""
 
-    def __init__(self, engine: Engine, serving: Serving, secret: str | None) -> None:
+    def __init__(
+        self, engine: Engine, serving: Serving, *, secret: str | None, settings: ElectricSettings
+    ) -> None:
         self._engine = engine
         self._serving = serving
         self._secret = secret
+        self._settings = settings
+        self._admission = Admission(settings)
 
-    async def handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer any request; the one place where unexpected failures end."""
         try:
             return await self._route(request)
         except Exception:
+            if request.writer.output_size:
+                raise  # An event stream is under way: all that is left is to end it.
             logger.exception("a request failed")
-            return _respond(request, _with_cors(request, _METHODS, _internal_error()))
+            return reply(request, with_cors(request, METHODS, _internal_error()))
 
-    async def _route(self, request: web.Request) -> web.Response:
+    async def _route(self, request: web.Request) -> web.StreamResponse:
         raw_path, _, query = request.raw_path.partition("?")
         line_bytes = len(f"{request.method} {request.raw_path} HTTP/1.1".encode("utf-8", "surrogateescape"))
         if line_bytes > REQUEST_LINE_BYTES_MAX:
-            # Electric's 414 is a bare HTTP/1.0 status line and a reset, which aiohttp cannot send.
-            long = answer.failure(
-                414, {"message": f"The request line has more than {REQUEST_LINE_BYTES_MAX} bytes"}
-            )
-            return _respond(request, _with_cors(request, _METHODS, long))
-        path = [part for part in unquote(raw_path).split("/") if part]
-        if path == ["v1", "shape"] and request.method == hdrs.METH_OPTIONS:
+            await reply_bare(request, "HTTP/1.0 414 Request-URI Too Long")
+        path = split_path(raw_path)
+        if path == _SHAPE and request.method == hdrs.METH_OPTIONS:
             return _preflight(request)
-        if path == ["v1", "shape"] and request.method in _SHAPE_METHODS:
+        if path == _SHAPE and request.method in _SHAPE_METHODS:
             return await self._shape(request, query)
         found = self._health() if path == ["v1", "health"] else _root() if not path else _not_found()
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD):
             found = _not_found()
-        return _respond(request, _with_cors(request, _READ_METHODS, found))
+        return reply(request, with_cors(request, READ_METHODS, found))
 
-    async def _shape(self, request: web.Request, query: str) -> web.Response:
+    async def _shape(self, request: web.Request, query: str) -> web.StreamResponse:
         try:
             values = decode_query(query)
-            if not self._authorised(values):
-                return _respond(request, _unauthorised())
-            found = await self._answer(request, values)
+        except Undecodable:
+            await reply_bare(request, "HTTP/1.1 400 Bad Request")
         except Rejected as exc:
-            found = answer.invalid(exc.problems)
-        except Unavailable as exc:
-            found = answer.failure(503, {"message": str(exc)}, retry_after_seconds=exc.retry_after_seconds)
-        except Failed as exc:
-            found = answer.failure(500, {"message": str(exc)})
-        if request.method in (hdrs.METH_POST, hdrs.METH_DELETE):
-            kept = {name: value for name, value in found.headers.items() if name != "surrogate-control"}
-            found = Answer(
-                status=found.status, headers={**kept, names.CACHE_CONTROL: "no-cache"}, body=found.body
-            )
-        return _respond(request, _with_cors(request, _METHODS, found))
+            return reply(request, with_cors(request, METHODS, answer.invalid(exc.problems)))
+        if not self._authorised(values):
+            return reply(request, _unauthorised())
+        body = await self._body(request) if request.method == hdrs.METH_POST else None
+        if isinstance(body, Answer):
+            return reply(request, with_cors(request, METHODS, body))
+        try:
+            with self._admission.place(existing=self._engine.knows(values.get(names.HANDLE, ""))):
+                found = await self._answer(request, values, body)
+                if isinstance(found, EventStream):
+                    head = _for_method(request, found.head)
+                    return await send(
+                        request,
+                        head,
+                        self._serving.events(found),
+                        send_seconds=self._settings.send_seconds,
+                    )
+        except Overloaded as exc:
+            found = answer.overloaded(exc)
+        return reply(request, with_cors(request, METHODS, _for_method(request, found)))
 
-    async def _answer(self, request: web.Request, values: dict[str, str]) -> Answer:
+    async def _answer(
+        self, request: web.Request, values: dict[str, str], body: Body | None
+    ) -> Answer | EventStream:
         if request.method == hdrs.METH_DELETE:
             return answer.failure(405, {"message": "DELETE not allowed"})
-        if request.method == hdrs.METH_POST:
-            raise rejected("method", "POST is not supported by this development server yet")
-        asked = parse_query(values)
-        return await self._serving.serve(asked, if_none_match=request.headers.get(hdrs.IF_NONE_MATCH))
+        may_revalidate = request.method != hdrs.METH_POST
+        if_none_match = ", ".join(request.headers.getall(hdrs.IF_NONE_MATCH, ())) if may_revalidate else None
+        try:
+            return await self._serving.serve(parse_query(values, body), if_none_match=if_none_match)
+        except Rejected as exc:
+            return answer.invalid(exc.problems)
+        except RejectedSubset as exc:
+            return answer.invalid({"subset": exc.problems})
+        except Unavailable as exc:
+            return answer.failure(503, {"message": str(exc)}, retry_after_seconds=exc.retry_after_seconds)
+        except Failed as exc:
+            return answer.failure(500, {"message": str(exc)})
+
+    async def _body(self, request: web.Request) -> Body | Answer:
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                parsed = parse_body(await request.read())
+        except web.HTTPRequestEntityTooLarge:
+            return answer.malformed_body(413, {"error": "Request body too large"})
+        except (TimeoutError, web.RequestPayloadError):
+            return answer.malformed_body(400, {"error": "Failed to read request body"})
+        except Rejected as exc:
+            return _for_method(request, answer.invalid(exc.problems))
+        return answer.malformed_body(400, parsed.problem) if isinstance(parsed, Malformed) else parsed
 
     def _authorised(self, values: dict[str, str]) -> bool:
         if self._secret is None:
@@ -124,6 +160,19 @@ class Handlers:
             },
             body=b'{"status":"active"}' if active else b'{"status":"starting"}',
         )
+
+
+def split_path(raw_path: str) -> list[str]:
+    """Decode and normalise a path, as Electric does before it routes."""
+    return [part for part in unquote(raw_path).split("/") if part]
+
+
+def _for_method(request: web.Request, found: Answer) -> Answer:
+    """Keep what answers a POST or DELETE out of caches, whatever it is."""
+    if request.method not in (hdrs.METH_POST, hdrs.METH_DELETE):
+        return found
+    kept = {name: value for name, value in found.headers.items() if name != "surrogate-control"}
+    return replace(found, headers={**kept, names.CACHE_CONTROL: "no-cache"})
 
 
 def _root() -> Answer:
@@ -148,51 +197,24 @@ def _internal_error() -> Answer:
 
 
 def _preflight(request: web.Request) -> web.Response:
-    found = _with_cors(request, _METHODS, Answer(status=204))
+    found = with_cors(request, METHODS, Answer(status=204))
     headers = {**found.headers, "access-control-max-age": "86400", "connection": "keep-alive"}
     asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS, "")
     if asked.lower() in _PREFLIGHT_HEADERS:  # Electric compares the whole value, it does not split it.
         headers["access-control-allow-headers"] = asked
-    response = _respond(request, Answer(status=204, headers=headers))
+    response = reply(request, Answer(status=204, headers=headers))
     del response.headers[hdrs.VARY]
     return response
 
 
-def _with_cors(request: web.Request, methods: str, found: Answer) -> Answer:
-    headers = {
-        "access-control-allow-origin": request.headers.get(hdrs.ORIGIN, "*"),
-        "access-control-expose-headers": _EXPOSED,
-        "access-control-allow-methods": methods,
-        **found.headers,
-    }
-    return Answer(status=found.status, headers=headers, body=found.body, chunked=found.chunked)
-
-
-def _respond(request: web.Request, found: Answer) -> web.Response:
-    asked_id = request.headers.get("x-request-id", "")
-    request_id = asked_id if _REQUEST_ID.fullmatch(asked_id) else secrets.token_urlsafe(15)
-    headers = {
-        "vary": "accept-encoding",
-        names.ELECTRIC_SERVER: _SERVER,
-        "x-request-id": request_id,
-        **found.headers,
-    }
-    response = web.Response(status=found.status, headers=headers, body=found.body or None)
-    if found.chunked and request.method != hdrs.METH_HEAD:
-        response.enable_chunked_encoding()
-    return response
-
-
-async def _drop_defaults(_: web.Request, response: web.StreamResponse) -> None:
-    """Take off what aiohttp adds and Electric does not send."""
-    response.headers.popall(hdrs.SERVER, None)
-    if response.content_type == "application/octet-stream":
-        response.headers.popall(hdrs.CONTENT_TYPE, None)
-
-
-def make_app(engine: Engine, serving: Serving, *, secret: str | None) -> web.Application:
+def make_app(
+    engine: Engine, serving: Serving, *, secret: str | None, settings: ElectricSettings
+) -> web.Application:
     """Make the application; one route, since Electric matches decoded and normalised paths."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", Handlers(engine, serving, secret).handle)
-    app.on_response_prepare.append(_drop_defaults)
+    middlewares = [Faulty().middleware] if settings.faults else []
+    app = web.Application(client_max_size=settings.body_bytes_max, middlewares=middlewares)
+    handlers = Handlers(engine, serving, secret=secret, settings=settings)
+    app.router.add_route("*", "/{path:.*}", handlers.handle)
+    app.on_response_prepare.append(drop_defaults)
+    app.on_response_prepare.append(Connections(settings.requests_per_connection_max).count)
     return app

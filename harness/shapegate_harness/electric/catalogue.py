@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 
 from shapegate_harness.electric.errors import Failed, rejected
-from shapegate_harness.electric.relation import Relation, RelationColumn
+from shapegate_harness.electric.relation import Partition, Relation, RelationColumn
 from shapegate_wire import names
 from shapegate_wire.identifier import TableName, quote
 
@@ -34,15 +34,30 @@ _COLUMNS: Final = """
     WHERE a.attrelid = $1::int8::oid AND a.attnum > 0 AND NOT a.attisdropped
     ORDER BY a.attnum
 """
-_PUBLISHED: Final = """
-    SELECT c.relreplident = 'f' AS identity_full,
-           EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = $2
-                   AND p.schemaname = n.nspname AND p.tablename = c.relname) AS published
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::int8::oid
+_PARTITIONS: Final = """
+    SELECT root.oid AS root, part.relid::oid::int8 AS oid,
+           ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = part.relid AND a.attnum > 0
+                 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns
+    FROM unnest($1::int8[]) AS root(oid), pg_partition_tree(root.oid::oid::regclass) AS part
+    WHERE part.isleaf AND part.relid::oid::int8 <> root.oid
+    ORDER BY part.relid::oid
 """
-_NAMES: Final = """
-    SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name
+# A partitioned table is published, and writes old rows, where its partitions do.
+_PUBLISHED: Final = """
+    SELECT n.nspname AS schema, c.relname AS name, c.relreplident = 'f' AS identity_full,
+           EXISTS (SELECT FROM pg_publication_tables p WHERE p.pubname = $2
+                   AND p.schemaname = n.nspname AND p.tablename = c.relname) AS published,
+           c.relispartition AND (SELECT pubviaroot FROM pg_publication WHERE pubname = $2) AS via_root
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid::int8 = ANY($1::int8[])
+    ORDER BY c.oid
+"""
+_NOW: Final = """
+    SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+           ARRAY(SELECT a.attname FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(number, place)
+                 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.number ORDER BY k.place) AS key
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
+    WHERE c.oid::int8 = ANY($1::int8[])
 """
 
 
@@ -56,7 +71,7 @@ def unknown_table(table: TableName) -> Exception:
 
 
 async def look_up(connection: Connection, table: TableName) -> Relation:
-    """Describe an ordinary table. Raises Rejected if there is none of that name, or a partitioned one."""
+    """Describe a table. Raises Rejected if there is none of that name."""
     found = await connection.fetchrow(_RELATION, table.schema, table.name)
     if found is None:
         raise unknown_table(table)
@@ -64,17 +79,16 @@ async def look_up(connection: Connection, table: TableName) -> Relation:
         raise Failed(
             f'Unexpected error while creating snapshot: cannot add relation "{table.name}" to publication'
         )
+    oid, partitions = found["oid"], None
     if found["kind"] == "p":
-        raise rejected(
-            names.TABLE,
-            f"Table {table.to_sql()} is partitioned, which is not supported by this development server yet",
-        )
-    rows = await connection.fetch(_COLUMNS, found["oid"])
+        partitions = (await partitions_now(connection, (oid,)))[oid]
+    rows = await connection.fetch(_COLUMNS, oid)
     return Relation(
-        oid=found["oid"],
+        oid=oid,
         table=table,
         columns=tuple(_column(row) for row in rows if not row["generated"]),
         generated=tuple(row["name"] for row in rows if row["generated"]),
+        partitions=partitions,
     )
 
 
@@ -91,10 +105,20 @@ def _column(row: asyncpg.Record) -> RelationColumn:
     )
 
 
-async def tables_now(connection: Connection, oids: Iterable[int]) -> dict[int, TableName]:
-    """Name the tables that still exist, by oid."""
-    rows = await connection.fetch(_NAMES, list(oids))
-    return {row["oid"]: TableName(row["schema"], row["name"]) for row in rows}
+async def tables_now(
+    connection: Connection, oids: Iterable[int]
+) -> dict[int, tuple[TableName, tuple[str, ...]]]:
+    """Name the tables that still exist, by oid, each with the columns of its primary key."""
+    rows = await connection.fetch(_NOW, list(oids))
+    return {row["oid"]: (TableName(row["schema"], row["name"]), tuple(row["key"])) for row in rows}
+
+
+async def partitions_now(connection: Connection, oids: Iterable[int]) -> dict[int, tuple[Partition, ...]]:
+    """List what holds the rows of partitioned tables, by their oid; nothing for one that is gone."""
+    found: dict[int, tuple[Partition, ...]] = dict.fromkeys(oids, ())
+    for row in await connection.fetch(_PARTITIONS, list(found)) if found else ():
+        found[row["root"]] += (Partition(oid=row["oid"], columns=tuple(row["columns"])),)
+    return found
 
 
 async def publish(connection: Connection, relation: Relation, publication: str) -> None:
@@ -103,33 +127,39 @@ async def publish(connection: Connection, relation: Relation, publication: str) 
     Nothing is changed where that is so already: this is how a role that owns nothing works. Raises Failed
     with what to run if it is not so and the role may not change it.
     """
-    state = await connection.fetchrow(_PUBLISHED, relation.oid, publication)
-    if state is None:
+    oids = [relation.oid]
+    if relation.partitions is not None:
+        oids = [part.oid for part in relation.partitions]
+    parts = await connection.fetch(_PUBLISHED, oids, publication)
+    if len(parts) < len(oids):
         raise unknown_table(relation.table)
-    if state["published"] and state["identity_full"]:
-        return
     table = relation.table.to_sql()
-    # Either statement first takes a lock that waits for every writer of the table. A writer that began before
-    # the table was published would otherwise commit later without its changes being decoded.
-    fence = (
-        f"LOCK TABLE ONLY {table} IN SHARE ROW EXCLUSIVE MODE"
-        if state["identity_full"]
-        else f"ALTER TABLE ONLY {table} REPLICA IDENTITY FULL"
-    )
-    add = "" if state["published"] else f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {table}"
+    if any(part["via_root"] for part in parts):
+        raise Failed(
+            f"Publication {quote(publication)} publishes partitions under the name of their root, so those "
+            f"of {table} cannot be told apart. As the owner run: ALTER PUBLICATION {quote(publication)} "
+            "SET (publish_via_partition_root = false)"
+        )
+    unlike = [TableName(part["schema"], part["name"]) for part in parts if not part["identity_full"]]
+    published = all(part["published"] for part in parts)
+    if published and not unlike:
+        return
+    # The lock waits for every writer of the table. One that began before the table was published would
+    # otherwise commit later without its changes being decoded.
+    lock = f"LOCK TABLE {relation.scope} IN SHARE ROW EXCLUSIVE MODE"
+    change = [f"ALTER TABLE ONLY {each.to_sql()} REPLICA IDENTITY FULL" for each in unlike]
+    if not published:
+        change.append(f"ALTER PUBLICATION {quote(publication)} ADD TABLE ONLY {table}")
     try:
         async with connection.transaction(readonly=False):
             await connection.execute("SET TRANSACTION READ WRITE")
-            await connection.execute(fence)
-            if add:
-                await connection.execute(add)
+            await connection.execute("; ".join((lock, *change)))
     except asyncpg.DuplicateObjectError:
         return  # Somebody else published it meanwhile.
     except asyncpg.InsufficientPrivilegeError as exc:
-        todo = "; ".join(filter(None, (f"ALTER TABLE {table} REPLICA IDENTITY FULL", add)))
         raise Failed(
             f"The changes of table {table} are not published with their old rows, and this role may not "
-            f"change that. As the owner run: {todo}"
+            f"change that. As the owner run: {'; '.join(change)}"
         ) from exc
 
 

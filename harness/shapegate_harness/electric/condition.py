@@ -1,49 +1,81 @@
-"""A filter that Postgres has accepted for a table, and its evaluation over changed rows.
+"""A filter that Electric would accept for a table, and its evaluation over changed rows.
 
 Postgres evaluates it both for the snapshot and for every later change, so the two never differ. Values of
-`$n` are bound as text and cast by Postgres to the types that it inferred.
+`$n` are bound as text and cast by Postgres to the types that Electric infers.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
 
+from shapegate_harness.electric.catalogue import look_up
+from shapegate_harness.electric.coltypes import column_types
 from shapegate_harness.electric.errors import rejected
-from shapegate_harness.electric.lexer import SYNTAX_ERROR_OFFSET, wrong_at
+from shapegate_harness.electric.filter import mentioned
+from shapegate_harness.electric.lexer import wrong_at
+from shapegate_harness.electric.pgtypes import Type
+from shapegate_harness.electric.printer import print_sql
+from shapegate_harness.electric.tree import Param, walk
+from shapegate_harness.electric.typecheck import Terms, check_filter
 from shapegate_wire import names
 from shapegate_wire.identifier import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from shapegate_harness.electric.database import Connection
     from shapegate_harness.electric.filter import Filter
-    from shapegate_harness.electric.relation import Relation, RelationColumn
+    from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.transaction import RowChange
+    from shapegate_harness.electric.tree import Node, Select
+    from shapegate_wire.identifier import TableName
 
 _ROWS_MAX: Final = 5_000
 """Rows evaluated by one statement; bounds the size of its parameters."""
-_TYPE_NAMES: Final = """
-    SELECT format_type(t, NULL) AS name FROM unnest($1::int8[]::oid[]) WITH ORDINALITY AS u(t, o) ORDER BY o
-"""
 _ALIAS: Final = quote("shapegate row")
 _ORDINAL: Final = quote("shapegate ordinal")
-_CHECK: Final = "SELECT ( "
-_BAD_VALUE: Final = re.compile(r'invalid input (?:syntax|value) for (?:type )?(.+?): "(.*)"', re.DOTALL)
-_INTERNAL_TYPES: Final = {
-    "smallint": "int2",
-    "integer": "int4",
-    "bigint": "int8",
-    "boolean": "bool",
-    "real": "float4",
-    "double precision": "float8",
-    "timestamp with time zone": "timestamptz",
-    "timestamp without time zone": "timestamp",
-}
+
+Held = tuple[bool, ...]
+"""Which of several tests hold for a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """A statement that evaluates tests over rows of one table; made by `evaluation_of`."""
+
+    relation_oid: int
+    query: str
+    values: tuple[str, ...]
+    places: tuple[int, ...]
+    """Columns that it takes, each as an array of text, after the values."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Typed:
+    """A checked tree, with what it takes to print any part of it."""
+
+    tree: Node
+    relations: Mapping[TableName, Relation]
+    """The tables of its subqueries."""
+    places: Mapping[int, str]
+    """The type of each parameter as SQL, by the place of its use."""
+    numbers: Mapping[int, int]
+    """The client's parameter numbers, and those of the statement."""
+    values: tuple[str, ...]
+
+    def print(self, node: Node) -> str:
+        """Print a part of the tree for Postgres."""
+        return print_sql(node, self._param, source=self.source)
+
+    def _param(self, param: Param) -> str:
+        return f"(${self.numbers[param.number]}::text::{self.places[param.start]})"
+
+    def source(self, select: Select) -> str:
+        """Print what a subquery reads from."""
+        return self.relations[select.table].scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,117 +86,148 @@ class Condition:
     sql: str
     """A boolean expression over the table's columns, with `$1`, `$2`, ... as text."""
     values: tuple[str, ...]
-    evaluation: str
-    places: tuple[int, ...]
-    """Columns that `evaluation` takes, each as an array of text, after the values."""
+    tests: Evaluation | None
+    """Its evaluation over changed rows; None where it has subqueries."""
+    typed: Typed
 
 
 async def compile_condition(
-    connection: Connection, relation: Relation, parsed: Filter, params: tuple[str, ...]
+    connection: Connection,
+    relation: Relation,
+    parsed: Filter,
+    params: tuple[str, ...],
+    *,
+    columns: Collection[str] | None = None,
+    subset: bool = False,
 ) -> Condition:
-    """Let Postgres check a filter. Raises Rejected on `where`, in Electric's words where they are known."""
-    missing = next((number for number in parsed.params if number > len(params)), None)
-    if missing is not None:
-        raise wrong_at(parsed.first_use(missing), f"parameter ${missing} was not provided")
-    values = tuple(params[number - 1] for number in parsed.params)
-    types = await _infer_types(connection, relation, parsed)
-    for number, value, type_ in zip(parsed.params, values, types, strict=True):
-        await _check_value(connection, parsed.first_use(number), value, type_)
-    sql = parsed.to_sql(types)
-    mentioned = parsed.mentioned
-    # A set-returning function needs an argument: a filter without columns is given the first one.
-    places = tuple(i for i, c in enumerate(relation.columns) if c.name in mentioned) or (0,)
+    """Check a filter as Electric does, then let Postgres check it, too.
+
+    `columns` are those that it may speak of, where not all. A `subset`'s filter has no subqueries, and its
+    constants of enum types are left to Postgres. Raises Rejected, in Electric's words where they are known.
+    """
+    if subset and parsed.subqueries:
+        raise rejected(names.WHERE, "Subqueries are not allowed in subsets")
+    tables = {select.table for select in parsed.subqueries}
+    relations = {table: await look_up(connection, table) for table in sorted(tables)}
+    types = await column_types(connection, (relation, *relations.values()))
+    own = types[relation.oid]
+    terms = Terms(
+        columns={name: type_ for name, type_ in own.items() if columns is None or name in columns},
+        params=params,
+        tables={table: types[inner.oid] for table, inner in relations.items()},
+        enums=subset,
+    )
+    typed = _typed(parsed, (relation, *relations.values()), relations, terms)
+    for param in (node for _, node in walk(parsed.tree) if isinstance(node, Param)):
+        await _check_value(connection, param, params[param.number - 1], typed.places[param.start])
+    sql = typed.print(parsed.tree)
+    await _check(connection, relation, sql)
     return Condition(
         relation_oid=relation.oid,
         sql=sql,
-        values=values,
-        evaluation=_evaluation(tuple(relation.columns[at] for at in places), sql, len(values)),
-        places=places,
+        values=typed.values,
+        tests=None if parsed.subqueries else evaluation_of(relation, typed, (parsed.tree,), (sql,)),
+        typed=typed,
     )
 
 
-async def _infer_types(connection: Connection, relation: Relation, parsed: Filter) -> tuple[str, ...]:
-    """Have the filter parsed over typed nulls, which have the table's columns and nothing else."""
-    nulls = ", ".join(f"NULL::{column.sql_type} AS {quote(column.name)}" for column in relation.columns)
-    try:
-        prepared = await connection.prepare(
-            f"{_CHECK}{parsed.to_sql()} ) IS TRUE FROM (SELECT {nulls}) AS {_ALIAS}"
-        )
-        oids = [type_.oid for type_ in prepared.get_parameters()]
-        return tuple(
-            row["name"]
-            for row in await connection.fetch(
-                _TYPE_NAMES,
-                oids,
-            )
-        )
-    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError, asyncpg.FeatureNotSupportedError) as exc:
-        raise _refusal(parsed, exc) from exc
+def _typed(
+    parsed: Filter, known: Sequence[Relation], relations: Mapping[TableName, Relation], terms: Terms
+) -> Typed:
+    places = check_filter(parsed.tree, terms)
+    # A type of the user's own is printed as its column has it, with its schema where it needs one.
+    spelled = {
+        Type(column.type_name, enum=True): column.sql_type
+        for relation in known
+        for column in relation.columns
+        if not column.dims
+    }
+    printed = {start: spelled.get(type_, _spell(type_)) for start, type_ in places.items()}
+    return Typed(
+        tree=parsed.tree,
+        relations=relations,
+        places=printed,
+        numbers={number: index for index, number in enumerate(parsed.params, start=1)},
+        values=tuple(terms.params[number - 1] for number in parsed.params),
+    )
 
 
-async def _check_value(connection: Connection, start: int, value: str, type_: str) -> None:
+def _spell(type_: Type) -> str:
+    return quote(type_.name) + ("[]" if type_.array else "")
+
+
+async def _check_value(connection: Connection, param: Param, value: str, type_: str) -> None:
     try:
         await connection.fetchval(f"SELECT ($1::text::{type_}) IS NULL", value)
     except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as exc:
-        raise wrong_at(start, _describe(exc)) from exc
+        spelled = type_.replace('"', "")
+        raise wrong_at(param.start, f"invalid syntax for type {spelled}: {value}") from exc
 
 
-def _evaluation(columns: tuple[RelationColumn, ...], sql: str, value_count: int) -> str:
-    arrays = ", ".join(f"${value_count + 1 + index}::text[]" for index in range(len(columns)))
+async def _check(connection: Connection, relation: Relation, sql: str) -> None:
+    """Have Postgres parse it over typed nulls, which have the table's columns and nothing else."""
+    nulls = ", ".join(f"NULL::{column.sql_type} AS {quote(column.name)}" for column in relation.columns)
+    try:
+        await connection.prepare(
+            f"SELECT ( {sql} ) IS TRUE FROM (SELECT {nulls}) AS {_ALIAS}"  # noqa: S608  # quoted names
+        )
+    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError, asyncpg.FeatureNotSupportedError) as exc:
+        # Electric would accept it and fail at the snapshot.
+        raise rejected(names.WHERE, str(exc.args[0])) from exc
+
+
+def evaluation_of(
+    relation: Relation, typed: Typed, trees: Sequence[Node], tests: Sequence[str]
+) -> Evaluation:
+    """Print the statement that evaluates tests, whose trees are given, over arrays of column values."""
+    read = frozenset[str]().union(*map(mentioned, trees))
+    # A set-returning function needs an argument: a filter without columns is given the first one.
+    places = tuple(i for i, c in enumerate(relation.columns) if c.name in read) or (0,)
+    columns = [relation.columns[at] for at in places]
+    first = len(typed.values) + 1
+    arrays = ", ".join(f"${first + index}::text[]" for index in range(len(columns)))
     inputs = [f"c{index}" for index in range(len(columns))]
     casts = ", ".join(
         f"i.{name}::{column.sql_type} AS {quote(column.name)}"
         for name, column in zip(inputs, columns, strict=True)
     )
+    held = ", ".join(f"( {test} ) IS TRUE" for test in tests)
+    # A parameter that no test uses has no type of its own.
+    unused = " AND ".join(f"${number}::text IS NOT NULL" for number in range(1, first)) or "true"
     rows = f"unnest({arrays}) WITH ORDINALITY AS i({', '.join(inputs)}, ordinal)"
-    return (
-        f"SELECT ( {sql} ) IS TRUE AS holds "  # noqa: S608  # printed from checked tokens
-        f"FROM (SELECT {casts}, i.ordinal AS {_ORDINAL} FROM {rows}) AS {_ALIAS} ORDER BY {_ORDINAL}"
+    return Evaluation(
+        relation_oid=relation.oid,
+        query=(
+            f"SELECT {held} "  # noqa: S608  # printed from a checked tree
+            f"FROM (SELECT {casts}, i.ordinal AS {_ORDINAL} FROM {rows}) AS {_ALIAS} "
+            f"WHERE {unused} ORDER BY {_ORDINAL}"
+        ),
+        values=typed.values,
+        places=places,
     )
 
 
 async def evaluate(
-    connection: Connection, condition: Condition, changes: Sequence[RowChange], *, timeout_seconds: float
-) -> list[tuple[bool, bool]]:
-    """Say of each change whether the filter holds for the row before and after it.
+    connection: Connection, evaluation: Evaluation, changes: Sequence[RowChange], *, timeout_seconds: float
+) -> list[tuple[Held | None, Held | None]]:
+    """Say of each change which tests hold for the row before and after it; None where there is no row.
 
-    Raises asyncpg.PostgresError or TimeoutError if the filter fails for one of the rows.
+    Raises asyncpg.PostgresError or TimeoutError if a test fails for one of the rows.
     """
     rows = [row for change in changes for row in (change.old, change.new) if row is not None]
-    held: list[bool] = []
+    held: list[Held] = []
     for start in range(0, len(rows), _ROWS_MAX):
         batch = rows[start : start + _ROWS_MAX]
-        arrays = [[row[at] for row in batch] for at in condition.places]
+        arrays = [[row[at] for row in batch] for at in evaluation.places]
         records = await connection.fetch(
-            condition.evaluation, *condition.values, *arrays, timeout=timeout_seconds
+            evaluation.query, *evaluation.values, *arrays, timeout=timeout_seconds
         )
-        held += [record["holds"] for record in records]
+        held += map(tuple, records)
     verdicts = iter(held)
     return [
-        (change.old is not None and next(verdicts), change.new is not None and next(verdicts))
+        (
+            None if change.old is None else next(verdicts),
+            None if change.new is None else next(verdicts),
+        )
         for change in changes
     ]
-
-
-def _refusal(parsed: Filter, exc: asyncpg.PostgresError) -> Exception:
-    position = int(exc.position or 1) - 1 - len(_CHECK)
-    start = parsed.start_of(max(position, 0))
-    if "argument of IS TRUE must be type boolean" in str(exc):
-        return rejected(names.WHERE, "WHERE clause must return a boolean")
-    if isinstance(exc, asyncpg.PostgresSyntaxError):
-        return wrong_at(SYNTAX_ERROR_OFFSET + start, _describe(exc))
-    return wrong_at(start, _describe(exc))
-
-
-def _describe(exc: asyncpg.PostgresError) -> str:
-    """Say it in Electric's words."""
-    text = str(exc.args[0])  # str(exc) would add Postgres' hints.
-    unknown = re.fullmatch(r'column "(.*)" does not exist', text)
-    bad = _BAD_VALUE.fullmatch(text)
-    if isinstance(exc, asyncpg.UndefinedColumnError) and unknown:
-        return f"unknown reference {unknown[1]}"
-    if bad:
-        return f"invalid syntax for type {_INTERNAL_TYPES.get(bad[1], bad[1])}: {bad[2]}"
-    if isinstance(exc, asyncpg.UndefinedFunctionError):
-        return "Could not select an operator overload"
-    return text

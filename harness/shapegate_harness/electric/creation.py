@@ -9,17 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 import asyncpg
 
+from shapegate_harness.electric.arrivals import marks_sql
 from shapegate_harness.electric.catalogue import look_up, publish, unknown_table
 from shapegate_harness.electric.condition import Condition, compile_condition
 from shapegate_harness.electric.errors import Failed, Rejected, Unavailable, rejected
+from shapegate_harness.electric.following import Followed, read_answers
 from shapegate_harness.electric.rows import Projection, project
 from shapegate_harness.electric.shape import Shape
 from shapegate_harness.electric.snapshot import read_chunks, snapshot_query
+from shapegate_harness.electric.subquery import Level, compile_level, levels
 from shapegate_harness.electric.visibility import Visibility, parse_visibility
 from shapegate_wire import names
 from shapegate_wire.shape import LogMode
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from shapegate_harness.electric.query import Asked
     from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.settings import ElectricSettings
+    from shapegate_wire.identifier import TableName
 
 _ATTEMPTS_MAX: Final = 20
 _ATTEMPT_PAUSE_SECONDS: Final = 0.01
@@ -51,6 +56,9 @@ class Stream(Protocol):
     def new_handle(self, digest: int) -> str:
         """Make a handle that was never used before."""
 
+    def make_room(self) -> None:
+        """Let go of old shapes if all logs together are too large now."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -59,6 +67,15 @@ class Plan:
     asked: Asked
     projection: Projection
     condition: Condition | None
+    level: Level | None
+    """The filter in branches; None if it has no subqueries."""
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """Every table that is read; the shape's own comes first."""
+        if self.level is None:
+            return (self.projection.relation,)
+        return tuple(level.relation for level in levels(self.level))
 
 
 async def plan(database: Database, asked: Asked, settings: ElectricSettings) -> Plan:
@@ -71,21 +88,26 @@ async def plan(database: Database, asked: Asked, settings: ElectricSettings) -> 
             if asked.filter is None
             else await compile_condition(connection, relation, asked.filter, asked.definition.params)
         )
-        try:
-            async with database.publishing:
-                await publish(connection, relation, settings.publication)
-        except asyncpg.LockNotAvailableError as exc:
-            raise _locked(asked) from exc
-    projection = project(relation, selected=selected, replica=asked.definition.replica)
-    return Plan(asked=asked, projection=projection, condition=condition)
+        level = None
+        if condition is not None and condition.tests is None:
+            level = await compile_level(connection, relation, condition)
+        projection = project(relation, selected=selected, replica=asked.definition.replica)
+        planned = Plan(asked=asked, projection=projection, condition=condition, level=level)
+        for each in planned.relations:
+            try:
+                async with database.publishing:
+                    await publish(connection, each, settings.publication)
+            except asyncpg.LockNotAvailableError as exc:
+                raise _locked(each.table) from exc
+    return planned
 
 
 def check_columns(asked: Asked, relation: Relation) -> frozenset[str]:
     """Find the columns that a request selects. Raises Rejected in Electric's words."""
     generated = set(relation.generated)
     for name, listed in (
-        (names.COLUMNS, asked.definition.columns),
         (names.QUERYABLE_COLUMNS, asked.queryable),
+        (names.COLUMNS, asked.definition.columns),
     ):
         if listed is None:
             continue
@@ -139,44 +161,77 @@ async def _follow(
     started: asyncio.Future[Shape],
 ) -> bool:
     """Take one snapshot; False if the table or the stream moved in between and all has to be tried again."""
-    relation = planned.projection.relation
     async with (
         database.session() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        await _hold_table(connection, planned.asked)
+        for relation in sorted(set(planned.relations), key=lambda relation: relation.table):
+            await _hold_table(connection, relation)
         async with stream.standstill():
             visible = parse_visibility(await connection.fetchval("SELECT pg_current_snapshot()::text"))
             # A commit is in the log a moment before snapshots see it. If such a one was read already, this
             # snapshot would lose it.
-            if stream.has_read_beyond(visible) or await look_up(connection, planned.asked.table) != relation:
+            if stream.has_read_beyond(visible) or not await _is_as_planned(connection, planned):
                 return False
+            handle = stream.new_handle(_digest(planned.asked))
             shape = Shape(
-                handle=stream.new_handle(_digest(planned.asked)),
+                handle=handle,
                 definition=planned.asked.definition,
                 projection=planned.projection,
                 condition=planned.condition,
                 snapshot=visible,
+                chunk_bytes=settings.chunk_bytes,
+                followed=await _followed(connection, planned, handle, settings),
             )
             stream.adopt(shape)
         started.set_result(shape)
         await _read_snapshot(connection, planned, shape, settings)
+        stream.make_room()
     return True
 
 
-async def _hold_table(connection: Connection, asked: Asked) -> None:
+async def _is_as_planned(connection: Connection, planned: Plan) -> bool:
+    for relation in planned.relations:
+        if await look_up(connection, relation.table) != relation:
+            return False
+    return True
+
+
+async def _followed(
+    connection: Connection, planned: Plan, handle: str, settings: ElectricSettings
+) -> Followed | None:
+    """Read what the subqueries return in this snapshot, while nothing is read from the stream."""
+    if planned.level is None or planned.condition is None:
+        return None
+    try:
+        async with asyncio.timeout(settings.filter_seconds):
+            answers = await read_answers(
+                connection, planned.level, planned.condition.values, values_max=settings.members_max
+            )
+    except TimeoutError as exc:
+        raise Unavailable("A subquery takes too long", retry_after_seconds=10) from exc
+    if answers is None:
+        raise rejected(
+            names.WHERE,
+            f"a subquery returns more than {settings.members_max} different values, which this development "
+            "server does not follow",
+        )
+    # The salt keeps others from computing which values a hash stands for.
+    return Followed(level=planned.level, answers=answers, salt=secrets.token_hex(16) + handle)
+
+
+async def _hold_table(connection: Connection, relation: Relation) -> None:
     """Keep schema changes and TRUNCATE off: what they do is visible to snapshots that began before them."""
+    table = relation.table
     try:
         # LOCK takes no snapshot, so the transaction's snapshot is that of the statement after it.
-        await connection.execute(f"LOCK TABLE ONLY {asked.table.to_sql()} IN ACCESS SHARE MODE")
+        await connection.execute(f"LOCK TABLE {relation.scope} IN ACCESS SHARE MODE")
     except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError) as exc:
-        raise unknown_table(asked.table) from exc
+        raise unknown_table(table) from exc
     except asyncpg.LockNotAvailableError as exc:
-        raise _locked(asked) from exc
+        raise _locked(table) from exc
     except asyncpg.InsufficientPrivilegeError as exc:
-        raise Failed(
-            f"This role may not read table {asked.table.to_sql()}: grant it SELECT on the table"
-        ) from exc
+        raise Failed(f"This role may not read table {table.to_sql()}: grant it SELECT on the table") from exc
 
 
 async def _read_snapshot(
@@ -191,7 +246,11 @@ async def _read_snapshot(
         async with asyncio.timeout(settings.snapshot_seconds):
             chunks = await read_chunks(
                 connection,
-                snapshot_query(planned.projection, planned.condition),
+                snapshot_query(
+                    planned.projection,
+                    planned.condition,
+                    marks=() if shape.followed is None else marks_sql(shape.followed),
+                ),
                 values,
                 end=end,
                 chunk_bytes=settings.chunk_bytes,
@@ -213,8 +272,8 @@ def _snapshot_failure(asked: Asked, exc: Exception) -> Failed | Rejected | Unava
     return Unavailable("Snapshot creation failed", retry_after_seconds=10)
 
 
-def _locked(asked: Asked) -> Unavailable:
-    return Unavailable(f"Table {asked.table.to_sql()} is locked", retry_after_seconds=1)
+def _locked(table: TableName) -> Unavailable:
+    return Unavailable(f"Table {table.to_sql()} is locked", retry_after_seconds=1)
 
 
 def _digest(asked: Asked) -> int:

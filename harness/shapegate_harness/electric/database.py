@@ -36,6 +36,8 @@ _LOST: Final = (
     asyncpg.DatabaseDroppedError,
     asyncpg.TooManyConnectionsError,
     asyncpg.InterfaceError,
+    # A connection that is lost within a call of asyncpg may say this of the next one.
+    asyncpg.InternalClientError,
 )
 _REFUSED: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
@@ -120,6 +122,6 @@ async def close(open_: asyncpg.Connection[asyncpg.Record] | asyncpg.Pool[asyncpg
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await open_.close()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         # TimeoutError is an OSError.
         open_.terminate()

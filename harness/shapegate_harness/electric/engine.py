@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, assert_never
 
 import asyncpg
 
-from shapegate_harness.electric.catalogue import tables_now
+from shapegate_harness.electric.alignment import aligned
+from shapegate_harness.electric.catalogue import partitions_now, tables_now
 from shapegate_harness.electric.creation import create
 from shapegate_harness.electric.database import Database, translated
 from shapegate_harness.electric.errors import (
@@ -26,13 +27,15 @@ from shapegate_harness.electric.errors import (
     Unavailable,
     Unreachable,
 )
-from shapegate_harness.electric.feed import Append, Effect, Retire, effects
+from shapegate_harness.electric.feed import Append, Bounds, Effect, NeedsSnapshot, Retire, effects
+from shapegate_harness.electric.partitions import have_partitions, roots, with_roots
 from shapegate_harness.electric.reader import Reader, open_reader
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 
     from shapegate_harness.electric.query import Asked
+    from shapegate_harness.electric.relation import Partition
     from shapegate_harness.electric.settings import ElectricSettings
     from shapegate_harness.electric.shape import Shape
     from shapegate_harness.electric.transaction import Transaction
@@ -71,6 +74,15 @@ class Engine:
     def active(self) -> bool:
         """Whether the stream is being read."""
         return self._active.is_set()
+
+    @property
+    def database(self) -> Database:
+        """Where rows are read on demand."""
+        return self._database
+
+    def knows(self, handle: str) -> bool:
+        """Tell whether a handle is that of a followed shape."""
+        return any(shape.handle == handle and not shape.retired for shape in self._shapes.values())
 
     async def start(self) -> None:
         """Begin to follow; return after the first attempt, also if Postgres is not there yet.
@@ -201,56 +213,104 @@ class Engine:
             if await reader.wait():
                 unchecked = True
                 async with self._reading:
-                    more = True
-                    while more:
-                        transactions, more = await reader.read()
-                        await self._feed(reader, transactions)
+                    await self._read_all(reader)
             if unchecked and clock() >= check_at:
                 await self._check_tables(reader)
                 check_at, unchecked = clock() + self._settings.table_check_seconds, False
 
-    async def _feed(self, reader: Reader, transactions: Sequence[Transaction]) -> None:
-        if not transactions:
-            return
+    async def _read_all(self, reader: Reader) -> None:
+        more = True
+        while more:
+            transactions, more = await reader.read()
+            while transactions:
+                transactions = await self._feed(reader, transactions)
+
+    async def _feed(self, reader: Reader, transactions: Sequence[Transaction]) -> tuple[Transaction, ...]:
+        """Feed a batch to all shapes; return what was read beside it and comes next."""
         with translated():
-            found = await effects(
-                reader.work,
-                [shape for shape in self._shapes.values() if not shape.retired],
-                transactions,
-                filter_seconds=self._settings.filter_seconds,
-            )
-        # From here to the end without a pause: nobody sees a part of it.
+            found = await self._effects(reader, transactions)
+            if not any(isinstance(effect, NeedsSnapshot) for effect in found):
+                self._take(transactions, found)
+                return ()
+            async with aligned(reader, transactions, tuple(self._recent)) as batch:
+                found = await self._effects(reader, batch.transactions, batch.snapshot)
+        self._take(batch.transactions, found)
+        return batch.later
+
+    async def _effects(
+        self, reader: Reader, transactions: Sequence[Transaction], snapshot: Visibility | None = None
+    ) -> list[Effect]:
+        shapes = [shape for shape in self._shapes.values() if not shape.retired]
+        now = await self._partitions_now(reader, shapes)
+        moved = [shape for shape in shapes if not have_partitions(shape.relations, now)]
+        shapes = [shape for shape in shapes if shape not in moved]
+        transactions = with_roots(transactions, roots(each for shape in shapes for each in shape.relations))
+        bounds = Bounds(filter_seconds=self._settings.filter_seconds, members_max=self._settings.members_max)
+        found = await effects(reader.work, shapes, transactions, bounds, snapshot=snapshot)
+        return [*map(Retire, moved), *found]
+
+    def _take(self, transactions: Sequence[Transaction], found: Sequence[Effect]) -> None:
+        """Let everything take place, without a pause: nobody sees a part of it."""
         self._recent.extend(transaction.xid for transaction in transactions)
         self.last_lsn = transactions[-1].lsn
         for effect in found:
             self._apply(effect)
         for effect in found:
             effect.shape.announce()
+        self.make_room()
 
     def _apply(self, effect: Effect) -> None:
         match effect:
-            case Append(shape, new):
+            case Append(shape, new, deltas):
                 shape.append(new)
+                for members, delta in deltas:
+                    members.apply(delta)
                 if shape.log.change_bytes > self._settings.log_bytes_max:
                     self._retire((shape,))
-            case Retire(shape):
+            case Retire(shape) | NeedsSnapshot(shape):
+                # Where no snapshot fits, what moves in cannot be known.
                 self._retire((shape,))
             case _:
                 assert_never(effect)
 
+    async def _partitions_now(
+        self, reader: Reader, shapes: Iterable[Shape]
+    ) -> dict[int, tuple[Partition, ...]]:
+        found = roots(relation for shape in shapes for relation in shape.relations)
+        return await partitions_now(reader.work, [root.oid for root in found])
+
     async def _check_tables(self, reader: Reader) -> None:
-        """Retire shapes whose table was dropped or renamed: that writes no row and sends no message."""
+        """Retire shapes whose table was dropped or renamed, or has another key: that writes no row."""
         shapes = tuple(self._shapes.values())
         if not shapes:
             return
         with translated():
-            names = await tables_now(reader.work, {shape.projection.relation.oid for shape in shapes})
+            now = await tables_now(
+                reader.work, {relation.oid for shape in shapes for relation in shape.relations}
+            )
+            partitions = await self._partitions_now(reader, shapes)
         self._retire(
             shape
             for shape in shapes
-            if names.get(shape.projection.relation.oid) != shape.projection.relation.table
+            if not have_partitions(shape.relations, partitions)
+            or any(
+                now.get(relation.oid) != (relation.table, relation.primary_key)
+                for relation in shape.relations
+            )
         )
 
+    def make_room(self) -> None:
+        """Retire the shapes asked for longest ago until all logs fit; the last one asked for stays."""
+        held = sum(shape.log.bytes_held for shape in self._shapes.values())
+        for shape in tuple(self._shapes.values())[:-1]:
+            if held <= self._settings.logs_bytes_max_total:
+                return
+            held -= shape.log.bytes_held
+            self._retire((shape,))
+
     def _retire(self, shapes: Iterable[Shape]) -> None:
+        """End shapes and let go of their logs."""
         for shape in tuple(shapes):
             shape.retire()
+            if self._shapes.get(shape.definition) is shape:
+                del self._shapes[shape.definition]

@@ -25,7 +25,9 @@ class Kind(enum.Enum):
     QUOTED = "quoted"
     PARAM = "param"
     TEXT = "text"
-    OTHER = "other"
+    BITS = "bits"
+    NUMBER = "number"
+    SYMBOL = "symbol"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,25 +36,20 @@ class Token:
 
     kind: Kind
     text: str
-    """Words in lower case, all else as it was written."""
+    """Words in lower case, names and literals as what they stand for, all else as it was written."""
     start: int
     written: str
-
-    @property
-    def column(self) -> str | None:
-        """The name that the token stands for if it names a column."""
-        if self.kind is Kind.QUOTED:
-            return self.text[1:-1].replace('""', '"')
-        return self.text if self.kind is Kind.WORD else None
 
 
 _SPACE: Final = re.compile(r"(?:[ \t\n\r\f\v]+|--[^\r\n]*)+")
 _LETTER: Final = r"A-Za-z_\u0080-\U0010ffff"
 _TOKEN: Final = re.compile(
     rf"""
-      (?P<unicode> [uU]&['"] )
-    | (?P<text>    [eE]'(?:[^'\\]|''|\\.)*' | [bBxXnN]?'(?:[^']|'')*'
-                 | \$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$ )
+      (?P<unicode> [uU]&['"] | [nN]' )
+    | (?P<escaped> [eE]'(?:[^'\\]|''|\\.)*' )
+    | (?P<bits>    [bBxX]'[^']*' )
+    | (?P<text>    '(?:[^']|'')*' )
+    | (?P<dollar>  \$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$(?P<inner>.*?)\$(?P=tag)\$ )
     | (?P<quoted>  "(?:[^"]|"")+" )
     | (?P<param>   \$[1-9][0-9]{{0,4}}(?![0-9]) )
     | (?P<number>  (?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)? )
@@ -61,6 +58,7 @@ _TOKEN: Final = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _FOLD: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
@@ -72,19 +70,51 @@ def split(text: str) -> tuple[Token, ...]:
         matched = _TOKEN.match(text, at)
         if matched is None or matched["unicode"]:
             raise syntax_error(at, text[at])
-        kind = {"word": Kind.WORD, "quoted": Kind.QUOTED, "param": Kind.PARAM, "text": Kind.TEXT}.get(
-            _group(matched), Kind.OTHER
-        )
-        # Postgres folds ASCII letters only; other letters keep their case in a UTF-8 database.
-        folded = matched[0].translate(_FOLD) if kind is Kind.WORD else matched[0]
-        tokens.append(Token(kind, folded, at, matched[0]))
-        at = _skip(text, matched.end())
+        token = _token(matched)
+        tokens.append(token)
+        at = _skip(text, at + len(token.written))
     return tuple(tokens)
 
 
-def _group(matched: re.Match[str]) -> str:
-    groups = ("word", "quoted", "param", "text", "number", "symbol")
-    return next(name for name in groups if matched[name] is not None)
+def _token(matched: re.Match[str]) -> Token:
+    start, written = matched.start(), matched[0]
+    if matched["word"]:
+        # Postgres folds ASCII letters only; other letters keep their case in a UTF-8 database.
+        return Token(Kind.WORD, written.translate(_FOLD), start, written)
+    if matched["quoted"]:
+        return Token(Kind.QUOTED, written[1:-1].replace('""', '"'), start, written)
+    if matched["text"]:
+        return Token(Kind.TEXT, written[1:-1].replace("''", "'"), start, written)
+    if matched["dollar"]:
+        return Token(Kind.TEXT, matched["inner"], start, written)
+    if matched["escaped"]:
+        return Token(Kind.TEXT, _unescape(written[2:-1], start), start, written)
+    if matched["symbol"]:
+        symbol = _operator(written)
+        return Token(Kind.SYMBOL, symbol, start, symbol)
+    kinds = {"param": Kind.PARAM, "number": Kind.NUMBER, "bits": Kind.BITS}
+    return Token(next(kind for group, kind in kinds.items() if matched[group]), written, start, written)
+
+
+def _operator(text: str) -> str:
+    """Cut a sign off an operator's end: `=-1` is `=` and `-1` (Postgres: SQL syntax, operators)."""
+    while len(text) > 1 and text[-1] in "+-" and not set(text) & set("~!@#%^&|`?"):
+        text = text[:-1]
+    return text
+
+
+def _unescape(text: str, start: int) -> str:
+    """Read what an `E''` literal stands for; escapes of bytes and code points are refused."""
+
+    def one(matched: re.Match[str]) -> str:
+        char = matched[1]
+        if char is None:
+            return "'"
+        if char in "xuU01234567":
+            raise wrong_at(start, f"the escape \\{char} is not supported: write the character itself")
+        return _ESCAPES.get(char, char)
+
+    return re.sub(r"\\(.)|''", one, text, flags=re.DOTALL)
 
 
 def _skip(text: str, at: int) -> int:

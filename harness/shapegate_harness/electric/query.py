@@ -1,7 +1,7 @@
 """The query of a shape request, read as leniently as Electric reads it (PROTOCOL 1.2; recorded).
 
-Blank values count as absent, the last of repeated names wins, unknown names are ignored. What this server
-does not know yet is refused by name rather than ignored. Pure: no I/O, no clock.
+Blank values count as absent, the last of repeated names wins, unknown names are ignored.
+Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from shapegate_harness.electric.errors import Rejected, rejected
+from shapegate_harness.electric.errors import Rejected, Undecodable, rejected
 from shapegate_harness.electric.filter import Filter, parse_filter
+from shapegate_harness.electric.subset import Subset, collect, parse_subset
 from shapegate_wire import names
 from shapegate_wire.identifier import MalformedIdentifier, TableName, fold, parse_columns, parse_table
 from shapegate_wire.offset import BEFORE_ALL, MalformedOffset, Now, Offset, parse_offset
@@ -22,9 +23,10 @@ from shapegate_wire.shape import LogMode, Replica, ShapeDefinition
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shapegate_harness.electric.body import Body
+
 E = TypeVar("E", bound=Enum)
 
-_UNSUPPORTED: Final = "is not supported by this development server yet"
 _NUMBERED: Final = re.compile(r"params\[([^\]]*)\]")
 _PLAIN_COLUMN: Final = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
 
@@ -42,11 +44,17 @@ class Asked:
     offset: Offset | Now
     handle: str | None
     live: bool
+    sse: bool
+    """Whether the news come as a stream of events."""
     cursor: int
+    subset: Subset | None
 
 
 def decode_query(raw: str) -> dict[str, str]:
-    """Decode a raw query string; the last of repeated names wins. Raises Rejected if it is not UTF-8."""
+    """Decode a raw query string; the last of repeated names wins.
+
+    Raises Undecodable if it is not UTF-8, Rejected if it holds a zero byte, which Postgres has no text for.
+    """
     values: dict[str, str] = {}
     for pair in filter(None, raw.split("&")):
         name, _, value = pair.partition("=")
@@ -58,14 +66,18 @@ def _decode(text: str) -> str:
     try:
         decoded = unquote_to_bytes(text.replace("+", " ").encode("utf-8", "surrogateescape")).decode()
     except UnicodeDecodeError as exc:
-        raise rejected("query", "is not valid UTF-8") from exc
+        raise Undecodable({"query": ("is not valid UTF-8",)}) from exc
     if "\x00" in decoded:
         raise rejected("query", "holds a zero byte")
     return decoded
 
 
-def parse_query(values: Mapping[str, str]) -> Asked:
-    """Read decoded parameters. Raises Rejected, with every fault of one stage, as Electric does in stages."""
+def parse_query(values: Mapping[str, str], body: Body | None = None) -> Asked:
+    """Read decoded parameters, and the body of a POST.
+
+    Raises Rejected or RejectedSubset, with every fault of one stage, as Electric does in stages.
+    """
+    live = _flag(values, names.LIVE) or (body is not None and body.live)
     reader = _Reader({name: value for name, value in values.items() if value.strip()})
     if names.OFFSET not in reader.values:
         raise rejected(names.OFFSET, "can't be blank")
@@ -75,8 +87,10 @@ def parse_query(values: Mapping[str, str]) -> Asked:
     log = reader.choice(names.LOG, LogMode, LogMode.FULL)
     # A blank param is the empty text (PROTOCOL 1.2), so these are read from the unfiltered values.
     params = reader.params(values)
-    reader.check_position(offset, live=_flag(values, names.LIVE))
-    reader.check_unsupported(values)
+    reader.check_position(offset, live=live)
+    sse = _flag(values, names.LIVE_SSE) or _flag(values, names.EXPERIMENTAL_LIVE_SSE)
+    if sse and not live:
+        reader.problem(names.LIVE_SSE, "can't be true unless live is also true")
     if reader.problems or offset is None or table is None:
         raise Rejected({name: tuple(texts) for name, texts in reader.problems.items()})
     columns, queryable = reader.columns(names.COLUMNS), reader.columns(names.QUERYABLE_COLUMNS)
@@ -96,9 +110,18 @@ def parse_query(values: Mapping[str, str]) -> Asked:
         queryable=queryable,
         offset=offset,
         handle=None if offset in (BEFORE_ALL, Now.NOW) else reader.values.get(names.HANDLE),
-        live=_flag(values, names.LIVE),
+        live=live,
+        sse=sse,
         cursor=_integer(reader.values.get(names.CURSOR, "")),
+        subset=_subset(values, body),
     )
+
+
+def _subset(values: Mapping[str, str], body: Body | None) -> Subset | None:
+    """Read the subset; what the body says of it wins."""
+    asked = collect(values)
+    posted = None if body is None else body.subset
+    return None if asked is None and posted is None else parse_subset({**(asked or {}), **(posted or {})})
 
 
 def _flag(values: Mapping[str, str], name: str) -> bool:
@@ -176,12 +199,6 @@ class _Reader:
             self.problem(names.LIVE, "can't be true when offset is 'now'")
         if isinstance(offset, Offset) and offset != BEFORE_ALL and names.HANDLE not in self.values:
             self.problem(names.HANDLE, "can't be blank when offset != -1")
-
-    def check_unsupported(self, values: Mapping[str, str]) -> None:
-        if _flag(values, names.LIVE_SSE) or _flag(values, names.EXPERIMENTAL_LIVE_SSE):
-            self.problem(names.LIVE_SSE, _UNSUPPORTED)
-        if any(name.startswith((names.SUBSET_PREFIX, "subset[")) or name == "subset" for name in self.values):
-            self.problem("subset", _UNSUPPORTED)
 
     def columns(self, name: str) -> tuple[str, ...] | None:
         """Read a column list and sort it: its order makes no difference to a shape."""

@@ -52,6 +52,9 @@ _SLOT_SECONDS: Final = 30.0
 _WAIT_SECONDS_MAX: Final = 10.0
 _READ_SECONDS_MAX: Final = 120.0
 _DROP_SECONDS_MAX: Final = 2.0
+_PAGE_BYTES: Final = 8_192
+_PAGE_HEAD_BYTES_MAX: Final = 40
+"""Postgres: XLOG_BLCKSZ, SizeOfXLogLongPHD."""
 
 
 class Reader:
@@ -99,6 +102,25 @@ class Reader:
                 await asyncio.sleep(0)
             messages.append(decode(row["data"]))
         return assemble(messages), len(rows) >= _MESSAGES_PER_READ
+
+    async def read_to(self, lsn: int) -> tuple[Transaction, ...] | None:
+        """Take everything off the stream that was written before a position.
+
+        None if Postgres does not flush that far within a second: a transaction that does not wait for its
+        commit, as synchronous_commit = off allows. Raises as `read`.
+        """
+        # The end of the log may lie behind the head of a page that nothing was written to yet.
+        reached = lsn - lsn % _PAGE_BYTES if lsn % _PAGE_BYTES <= _PAGE_HEAD_BYTES_MAX else lsn
+        with translated():
+            flushed = await self._stream.fetchval(_AWAIT_WAL, reached - 1, timeout=_WAIT_SECONDS_MAX)
+        if flushed is None:
+            return None
+        found: list[Transaction] = []
+        more = True
+        while more:
+            transactions, more = await self.read()
+            found += transactions
+        return tuple(found)
 
 
 @asynccontextmanager
@@ -153,5 +175,5 @@ async def _create_slot(stream: asyncpg.Connection[asyncpg.Record], slot: str) ->
 async def _drop_slot(stream: asyncpg.Connection[asyncpg.Record], slot: str) -> None:
     """End the slot before its session ends: until then it keeps its database from being dropped."""
     # Where this fails the session is lost, and the slot with it.
-    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         await stream.fetch(_DROP_SLOT, slot, timeout=_DROP_SECONDS_MAX)

@@ -42,13 +42,29 @@ class RelationColumn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """A table that holds rows of a partitioned one, and whose name its changes come under."""
+
+    oid: int
+    columns: tuple[str, ...]
+    """Its published columns, in its own order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Relation:
-    """An ordinary table; `columns` leaves generated ones out, which Postgres does not publish."""
+    """A table; `columns` leaves generated ones out, which Postgres does not publish."""
 
     oid: int
     table: TableName
     columns: tuple[RelationColumn, ...]
     generated: tuple[str, ...] = ()
+    partitions: tuple[Partition, ...] | None = None
+    """All that hold rows, by oid; None if the table is not partitioned."""
+
+    @property
+    def scope(self) -> str:
+        """The table as FROM and LOCK take it: with its partitions, without tables that inherit from it."""
+        return self.table.to_sql() if self.partitions is not None else f"ONLY {self.table.to_sql()}"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shapegate_harness.electric.log import Entry
+from shapegate_harness.electric.tags import HIDDEN, SHOWN, Standing
 from shapegate_wire.message import Operation
 from shapegate_wire.offset import Offset
 from shapegate_wire.shape import Replica
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.transaction import RowChange, RowText, Transaction
 
-Verdicts = Mapping[tuple[int, int], tuple[bool, bool]]
-"""By lsn and position of a change: whether the filter holds for the row before and after it."""
+Standings = Mapping[tuple[int, int], tuple[Standing, Standing]]
+"""By lsn and position of a change: how the row stands to the filter before and after it."""
 
 
 Places = tuple[tuple[str, int], ...]
@@ -74,80 +75,89 @@ class _Draft:
     position: int
     key: str
     value: Mapping[str, str | None]
+    headers: Mapping[str, object]
+    """Beyond those that every message has."""
     old_value: Mapping[str, str | None] | None = None
-    key_change: Mapping[str, str] | None = None
 
 
-def entries(projection: Projection, transaction: Transaction, verdicts: Verdicts | None) -> tuple[Entry, ...]:
-    """Print what one transaction means to a shape; `verdicts` is None where it has no filter."""
-    drafts: list[_Draft] = []
+def entries(projection: Projection, transaction: Transaction, standings: Standings | None) -> Iterator[Entry]:
+    """Print what one transaction means to a shape, one by one; `standings` is None where it has no filter."""
+    waiting: _Draft | None = None
     for change in transaction.changes.get(projection.relation.oid, ()):
-        was, is_ = (True, True) if verdicts is None else verdicts[transaction.lsn, change.position]
-        drafts += _drafts(projection, change, was=was, is_=is_)
-    return tuple(
-        Entry(
-            offset=Offset(transaction.lsn, draft.position),
-            message=_print(projection.relation, transaction, draft, last=draft is drafts[-1]),
-        )
-        for draft in drafts
-    )
+        was, is_ = (SHOWN, SHOWN) if standings is None else standings[transaction.lsn, change.position]
+        for draft in _drafts(projection, change, was, is_):
+            if waiting is not None:
+                yield _entry(projection.relation, transaction, waiting, last=False)
+            waiting = draft
+    if waiting is not None:
+        yield _entry(projection.relation, transaction, waiting, last=True)
 
 
-def _drafts(projection: Projection, change: RowChange, *, was: bool, is_: bool) -> Iterable[_Draft]:
-    old = change.old if was else None
-    new = change.new if is_ else None
+def _drafts(projection: Projection, change: RowChange, was: Standing, is_: Standing) -> Iterable[_Draft]:
+    old = change.old if was.shown else None
+    new = change.new if is_.shown else None
     if old is None and new is None:
         return ()
     if old is None:
         assert new is not None
-        return (_insert(projection, new, change.position),)
+        return (_insert(projection, new, change.position, _marks(is_)),)
     if new is None:
-        return (_delete(projection, old, change.position),)
-    return _update(projection, old, new, change.position)
+        return (_delete(projection, old, change.position, _marks(was)),)
+    return _update(projection, change.position, (old, was), (new, is_))
 
 
-def _insert(
-    projection: Projection, row: RowText, position: int, key_change: Mapping[str, str] | None = None
-) -> _Draft:
+def _marks(standing: Standing) -> dict[str, object]:
+    if not standing.tags:
+        return {}
+    return {"tags": standing.tags, "active_conditions": standing.active}
+
+
+def _insert(projection: Projection, row: RowText, position: int, headers: Mapping[str, object]) -> _Draft:
     return _Draft(
         operation=Operation.INSERT,
         position=position,
         key=projection.key(row),
         value=_pick(row, projection.selected),
-        key_change=key_change,
+        headers=headers,
     )
 
 
-def _delete(
-    projection: Projection, row: RowText, position: int, key_change: Mapping[str, str] | None = None
-) -> _Draft:
+def _delete(projection: Projection, row: RowText, position: int, headers: Mapping[str, object]) -> _Draft:
     whole = projection.replica is Replica.FULL or not projection.primary_key
     return _Draft(
         operation=Operation.DELETE,
         position=position,
         key=projection.key(row),
         value=_pick(row, projection.selected if whole else projection.primary_key),
-        key_change=key_change,
+        headers=headers,
     )
 
 
-def _update(projection: Projection, old: RowText, new: RowText, position: int) -> Iterable[_Draft]:
-    before, after = projection.key(old), projection.key(new)
-    if before != after:
+def _update(
+    projection: Projection, position: int, before: tuple[RowText, Standing], after: tuple[RowText, Standing]
+) -> Iterable[_Draft]:
+    (old, was), (new, is_) = before, after
+    old_key, new_key = projection.key(old), projection.key(new)
+    if old_key != new_key:
         return (
-            _delete(projection, old, position, {"key_change_to": after}),
-            _insert(projection, new, position + 1, {"key_change_from": before}),
+            _delete(projection, old, position, {"key_change_to": new_key, **_marks(was)}),
+            _insert(projection, new, position + 1, {"key_change_from": old_key, **_marks(is_)}),
         )
     changed = tuple((name, at) for name, at in projection.selected if old[at] != new[at])
-    if not changed:
+    # A row may move between branches by a column that is not selected; who follows events has to know.
+    if not changed and was == is_:
         return ()
     full = projection.replica is Replica.FULL
+    headers = _marks(is_)
+    if headers:
+        headers["removed_tags"] = [tag for tag in was.tags if tag not in is_.tags]
     return (
         _Draft(
             operation=Operation.UPDATE,
             position=position,
-            key=after,
+            key=new_key,
             value=_pick(new, projection.selected if full else projection.primary_key + changed),
+            headers=headers,
             old_value=_pick(old, changed) if full else None,
         ),
     )
@@ -157,7 +167,7 @@ def _pick(row: RowText, shown: Places) -> dict[str, str | None]:
     return {name: row[at] for name, at in shown}
 
 
-def _print(relation: Relation, transaction: Transaction, draft: _Draft, *, last: bool) -> bytes:
+def _entry(relation: Relation, transaction: Transaction, draft: _Draft, *, last: bool) -> Entry:
     headers: dict[str, object] = {"last": True} if last else {}
     headers |= {
         "relation": [relation.table.schema, relation.table.name],
@@ -166,8 +176,14 @@ def _print(relation: Relation, transaction: Transaction, draft: _Draft, *, last:
         "op_position": draft.position,
         "txids": [transaction.xid],
     }
-    headers |= draft.key_change or {}
+    headers |= draft.headers
     message: dict[str, object] = {"value": draft.value, "key": draft.key, "headers": headers}
     if draft.old_value is not None:
         message["old_value"] = draft.old_value
-    return json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    printed = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode()
+    return Entry(offset=Offset(transaction.lsn, draft.position), message=printed)
+
+
+def plain_standing(*, holds: bool) -> Standing:
+    """Say how a row stands to a filter without subqueries."""
+    return SHOWN if holds else HIDDEN

@@ -48,7 +48,7 @@ class DevElectric:
         self._port = port
         self._engine = Engine(database_url, self._settings)
         self._serving = Serving(self._engine, self._settings)
-        self._app = make_app(self._engine, self._serving, secret=secret)
+        self._app = make_app(self._engine, self._serving, secret=secret, settings=self._settings)
         self._runner: web.AppRunner | None = None
 
     @classmethod

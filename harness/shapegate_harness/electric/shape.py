@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from shapegate_harness.electric.log import ShapeLog
+from shapegate_harness.electric.log import CHUNK_BYTES, ShapeLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from shapegate_harness.electric.condition import Condition
     from shapegate_harness.electric.errors import ElectricError
+    from shapegate_harness.electric.following import Followed
     from shapegate_harness.electric.log import Entry
+    from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.rows import Projection
     from shapegate_harness.electric.visibility import Visibility
     from shapegate_wire.shape import ShapeDefinition
@@ -29,18 +31,27 @@ class Shape:
         projection: Projection,
         condition: Condition | None,
         snapshot: Visibility,
+        chunk_bytes: int = CHUNK_BYTES,
+        followed: Followed | None = None,
     ) -> None:
         self.handle = handle
         self.definition = definition
         self.projection = projection
         self.condition = condition
         self.snapshot = snapshot
-        self.log = ShapeLog()
+        self.followed = followed
+        """What it takes to follow the subqueries of the filter; None if there are none."""
+        self.log = ShapeLog(chunk_bytes=chunk_bytes)
         self.schema = projection.relation.schema_header(tuple(name for name, _ in projection.selected))
         self.retired = False
         self.failure: ElectricError | None = None
         """Why there will be no snapshot; None if it is there or on its way."""
         self._news = asyncio.Event()
+
+    @property
+    def relations(self) -> tuple[Relation, ...]:
+        """Every table whose changes concern the shape; its own comes first."""
+        return (self.projection.relation,) if self.followed is None else self.followed.relations
 
     @property
     def news(self) -> asyncio.Event:

@@ -12,6 +12,8 @@ from shapegate_harness.electric.rows import key_prefix
 from shapegate_wire.identifier import quote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shapegate_harness.electric.condition import Condition
     from shapegate_harness.electric.database import Connection
     from shapegate_harness.electric.relation import RelationColumn
@@ -41,8 +43,17 @@ _PLAIN: Final = frozenset(
 _TEXT: Final = frozenset({"text", "varchar", "name"})
 
 
-def snapshot_query(projection: Projection, condition: Condition | None) -> str:
-    """Print the statement whose rows are insert messages in UTF-8, in one column."""
+def snapshot_query(
+    projection: Projection,
+    condition: Condition | None,
+    *,
+    marks: Sequence[str] = (),
+    where: str = "true",
+) -> str:
+    """Print the statement whose rows are insert messages in UTF-8, in one column.
+
+    `marks` are expressions for the head of the headers, `where` restricts the rows further.
+    """
     relation = projection.relation
     columns = {column.name: column for column in relation.columns}
     parts = [_literal('{"key":'), _key(projection, columns), _literal(',"value":{')]
@@ -52,9 +63,9 @@ def snapshot_query(projection: Projection, condition: Condition | None) -> str:
         parts.append(_value(columns[name]))
     headers = {"relation": [relation.table.schema, relation.table.name], "operation": "insert"}
     ending = json.dumps(headers, ensure_ascii=False, separators=(",", ":"))
-    parts.append(_literal(f'}},"headers":{ending}}}'))
-    where = "" if condition is None else f" WHERE ( {condition.sql} )"
-    return f"SELECT convert_to({_concat(parts)}, 'UTF8') FROM ONLY {relation.table.to_sql()}{where}"  # noqa: S608  # quoted names, checked tokens
+    parts += [_literal('},"headers":{'), *marks, _literal(f"{ending[1:]}}}")]
+    filtered = "true" if condition is None else f"( {condition.sql} )"
+    return f"SELECT convert_to({_concat(parts)}, 'UTF8') FROM {relation.scope} WHERE {filtered} AND {where}"  # noqa: S608  # quoted names, checked tokens
 
 
 async def read_chunks(
@@ -71,7 +82,7 @@ async def read_chunks(
     while records := await cursor.fetch(_ROWS_PER_FETCH):
         for (row,) in records:
             rows.append(row)
-            size += len(row)
+            size += len(row) + 1  # Electric counts the comma, too (recorded).
             if size >= chunk_bytes:
                 chunks.append(b"[" + b",".join(rows) + b"]")
                 rows, size = [], 0

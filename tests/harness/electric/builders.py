@@ -128,9 +128,10 @@ class Caller:
         path: str = "/v1/shape",
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        body: str | None = None,
     ) -> Got:
         url = self.electric.url + path
-        async with self._session.request(method, url, params=query, headers=headers) as response:
+        async with self._session.request(method, url, params=query, headers=headers, data=body) as response:
             return Got(status=response.status, headers=response.headers, text=await response.text())
 
     async def held(self, query: Mapping[str, str]) -> asyncio.Task[Got]:
@@ -172,11 +173,12 @@ class Follower:
             return False
         assert got.status == 200, got.text
         for message in got.messages:
-            self._fold(message)
+            self.fold(message)
         self.position = {"offset": got.headers["electric-offset"], "handle": got.headers["electric-handle"]}
         return "electric-up-to-date" in got.headers
 
-    def _fold(self, message: dict[str, object]) -> None:
+    def fold(self, message: dict[str, object]) -> None:
+        """Fold one message in."""
         headers = message["headers"]
         assert isinstance(headers, dict)
         if headers.get("control") == "up-to-date":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shapegate_harness.electric import ElectricSettings
 from tests.harness.electric.builders import connected, open_caller
 
 if TYPE_CHECKING:
@@ -138,7 +139,45 @@ async def test_a_generated_column_may_be_left_out(database_url: str) -> None:
         assert (await held).messages[0]["value"] == {"id": "1", "v": "x"}
 
 
-async def test_a_partitioned_table_is_refused_in_words(database_url: str) -> None:
+async def test_a_table_without_any_partition_yet_is_an_empty_shape(database_url: str) -> None:
     async with connected(database_url) as database, open_caller(database_url) as caller:
         await database.execute("CREATE TABLE t (id int PRIMARY KEY) PARTITION BY LIST (id)")
-        assert "is partitioned" in (await caller.get({"table": "t", **OFFSET})).text
+        got = await caller.get({"table": "t", **OFFSET})
+        assert (got.status, len(got.messages)) == (200, 1)
+
+
+async def test_a_changed_primary_key_alone_is_noticed(database_url: str) -> None:
+    settings = ElectricSettings(table_check_seconds=0.0)
+    async with connected(database_url) as database, open_caller(database_url, settings) as caller:
+        await database.execute("CREATE TABLE t (id int PRIMARY KEY, other int NOT NULL UNIQUE)")
+        first = await caller.get({"table": "t", **OFFSET})
+        held = await caller.held(
+            {"table": "t", "offset": "0_inf", "handle": first.headers["electric-handle"]}
+        )
+        await database.execute("ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (other, id)")
+        async with asyncio.timeout(10):
+            assert (await held).status == 409
+
+
+async def test_a_table_with_a_quoted_name_in_a_quoted_schema_is_followed(database_url: str) -> None:
+    async with connected(database_url) as database, open_caller(database_url) as caller:
+        await database.execute(
+            """
+            CREATE SCHEMA "My ""Schema";
+            CREATE TABLE "My ""Schema"."T.1" ("Key A" int PRIMARY KEY, "v,w" text);
+            INSERT INTO "My ""Schema"."T.1" VALUES (1, 'one');
+            """
+        )
+        query = {"table": '"My ""Schema"."T.1"', "columns": '"v,w","Key A"', "where": '"Key A" < 3'}
+        first = await caller.get({**query, **OFFSET})
+        assert first.messages[0] == {
+            "key": '"My "Schema"."T.1"/"1"',
+            "value": {"Key A": "1", "v,w": "one"},
+            "headers": {"relation": ['My "Schema', "T.1"], "operation": "insert"},
+        }
+        held = await caller.held({**query, "offset": "0_inf", "handle": first.headers["electric-handle"]})
+        await database.execute("""INSERT INTO "My ""Schema"."T.1" VALUES (3, 'three'), (2, NULL)""")
+        async with asyncio.timeout(10):
+            change, _ = (await held).messages
+        assert change["key"] == '"My "Schema"."T.1"/"2"'
+        assert change["value"] == {"Key A": "2", "v,w": None}

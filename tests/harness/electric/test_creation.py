@@ -2,9 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from shapegate_harness.electric import ElectricSettings
+from shapegate_harness.electric.creation import create
+from shapegate_harness.electric.database import Database
+from shapegate_harness.electric.query import parse_query
 from tests.harness.electric.builders import connected, open_caller
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from shapegate_harness.electric.shape import Shape
+    from shapegate_harness.electric.visibility import Visibility
 
 IMPATIENT = ElectricSettings(lock_seconds=0.1)
 
@@ -65,3 +76,46 @@ async def test_a_table_that_appears_later_is_found(database_url: str) -> None:
         assert (await caller.get(query)).status == 400
         await database.execute("CREATE TABLE t (id int PRIMARY KEY)")
         assert (await caller.get(query)).status == 200
+
+
+class Ahead:
+    """A stream that has read beyond the first snapshots that are taken."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.asked = 0
+        self.adopted: list[Shape] = []
+
+    @asynccontextmanager
+    async def standstill(self) -> AsyncIterator[None]:
+        yield
+
+    def has_read_beyond(self, snapshot: Visibility) -> bool:
+        assert snapshot.xmax > 0
+        self.asked += 1
+        return self.asked <= self.times
+
+    def adopt(self, shape: Shape) -> None:
+        self.adopted.append(shape)
+
+    def new_handle(self, digest: int) -> str:
+        return f"{digest}-1"
+
+    def make_room(self) -> None:
+        assert self.adopted
+
+
+async def test_a_snapshot_that_lags_behind_the_stream_is_taken_again(database_url: str) -> None:
+    async with connected(database_url) as connection:
+        await connection.execute("CREATE TABLE t (id int PRIMARY KEY)")
+        await connection.execute("CREATE PUBLICATION electric_publication_default")
+    settings = ElectricSettings()
+    database = Database(database_url, settings)
+    stream = Ahead(times=2)
+    started: asyncio.Future[Shape] = asyncio.get_running_loop().create_future()
+    try:
+        await create(database, parse_query({"table": "t", "offset": "-1"}), stream, settings, started)
+    finally:
+        await database.close()
+    assert stream.asked == 3
+    assert stream.adopted == [await started]

@@ -132,20 +132,23 @@ async def test_every_up_to_date_answer_is_a_state_that_postgres_had(database_url
         follower = Follower(caller, {"table": "t"})
         total = await database.fetchval("SELECT sum(n) FROM t")
 
+        enough = asyncio.Event()
+
         async def move() -> None:
-            for turn in range(80):
+            turn = 0
+            while not enough.is_set():
+                turn += 1
                 async with database.transaction():
                     await database.execute("UPDATE t SET n = n - 1 WHERE id = $1", 1 + turn % 50)
                     await database.execute("UPDATE t SET n = n + 1 WHERE id = $1", 1 + (turn * 7 + 3) % 50)
 
         moving = asyncio.create_task(move())
-        checked = 0
-        while not moving.done():
-            await follower.catch_up()
-            assert sum(int(row["n"] or 0) for row in follower.rows.values()) == total
-            checked += 1
+        async with asyncio.timeout(60):
+            for _ in range(20):
+                await follower.catch_up()
+                assert sum(int(row["n"] or 0) for row in follower.rows.values()) == total
+        enough.set()
         await moving
-        assert checked > 5
 
 
 async def terminate(database: asyncpg.Connection, name: str) -> None:
@@ -246,6 +249,43 @@ async def test_a_log_that_outgrows_its_bound_rotates(database_url: str) -> None:
         )
         await database.execute("UPDATE t SET v = repeat('x', 1000)")
         assert (await held).status == 409
+
+
+async def test_when_all_logs_together_outgrow_their_bound_the_oldest_rotates(database_url: str) -> None:
+    async with (
+        connected(database_url) as database,
+        open_caller(database_url, ElectricSettings(logs_bytes_max_total=100_000)) as caller,
+    ):
+        await database.execute(TABLES)
+        positions, held = [], []
+        for number in (1, 2, 3):
+            query = {"table": "t", "where": f"id = {number}"}
+            first = await caller.get({**query, "offset": "-1"})
+            positions.append({**query, "offset": "0_inf", "handle": first.headers["electric-handle"]})
+            held.append(await caller.held(positions[-1]))
+        # Whoever was asked for longest ago goes, and nobody who does not have to.
+        for index, text in enumerate(("x" * 60_000, "x" * 60_000, "small")):
+            await database.execute("UPDATE t SET v = $1 WHERE id = $2", text, index + 1)
+            assert (await held[index]).status == 200
+        # The rotated one comes last: its new snapshot takes room again.
+        assert [(await caller.get(position)).status for position in reversed(positions)] == [200, 200, 409]
+
+
+async def test_snapshots_count_for_the_bound_of_all_logs_but_the_last_one_stays(database_url: str) -> None:
+    async with (
+        connected(database_url) as database,
+        open_caller(database_url, ElectricSettings(logs_bytes_max_total=100)) as caller,
+    ):
+        await database.execute(TABLES)
+        handles = []
+        for _ in range(2):
+            for where in ("id > 0", "id < 1000"):
+                got = await caller.get({"table": "t", "where": where, "offset": "-1"})
+                assert (got.status, len(got.text) > 100) == (200, True)
+                handles.append(got.headers["electric-handle"])
+        assert len(set(handles)) == 4
+        again = await caller.get({"table": "t", "where": "id < 1000", "offset": "-1"})
+        assert again.headers["electric-handle"] == handles[-1]
 
 
 async def test_a_filter_that_fails_for_a_row_rotates_its_shape_and_no_other(database_url: str) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_harness.electric.errors import Rejected
+from shapegate_harness.electric.body import Body
+from shapegate_harness.electric.errors import Rejected, RejectedSubset
 from shapegate_harness.electric.query import decode_query, parse_query
 from shapegate_wire.identifier import TableName
 from shapegate_wire.offset import BEFORE_ALL, Now, Offset
@@ -74,17 +75,14 @@ def test_a_query_that_is_no_text_is_refused(raw: str) -> None:
             {"columns": ["Invalid unquoted identifier contains special characters:  title"]},
         ),
         (
-            "offset=0_0&handle=h&table=t&live=true&live_sse=true",
-            {"live_sse": ["is not supported by this development server yet"]},
+            "offset=0_0&handle=h&table=t&live_sse=true",
+            {"live_sse": ["can't be true unless live is also true"]},
         ),
         (
-            "offset=0_0&handle=h&table=t&subset__where=a",
-            {"subset": ["is not supported by this development server yet"]},
+            "offset=0_0&handle=h&table=t&live=false&experimental_live_sse",
+            {"live_sse": ["can't be true unless live is also true"]},
         ),
-        (
-            "offset=0_0&handle=h&table=t&subset[limit]=1",
-            {"subset": ["is not supported by this development server yet"]},
-        ),
+        ("offset=0_0&handle=h&table=t&subset=1", {"subset": ["is invalid"]}),
     ],
 )
 def test_faults_are_named_as_electric_names_them(query: str, expected: dict[str, list[str]]) -> None:
@@ -101,13 +99,47 @@ def test_a_whole_request_is_read() -> None:
     assert asked.table == TableName("public", "t")
     assert asked.definition == ShapeDefinition(
         table='"public"."t"',
-        where="a = $1",
+        where='"a" = $1',
         params=("",),
         columns=("a", "b"),
         replica=Replica.FULL,
         log=LogMode.CHANGES_ONLY,
     )
     assert (asked.offset, asked.handle, asked.live, asked.cursor) == (Offset(7, 2), "1-2", True, 20)
+
+
+@pytest.mark.parametrize(
+    ("query", "sse"),
+    [
+        ("live=true", False),
+        ("live=true&live_sse=true", True),
+        ("live=true&experimental_live_sse=true", True),
+        ("live=true&live_sse=true&experimental_live_sse=true", True),
+        ("live=true&live_sse=false", False),
+    ],
+)
+def test_an_event_stream_has_two_names(query: str, sse: bool) -> None:
+    assert parse_query(decode_query(f"table=t&offset=0_inf&handle=h&{query}")).sse is sse
+
+
+@pytest.mark.parametrize(
+    ("query", "body", "limit"),
+    [
+        ("", Body(), None),
+        ("&subset__order_by=a&subset__limit=2", Body(), 2),
+        ("", Body(subset={"order_by": "a", "limit": 3}), 3),
+        ("&subset__order_by=a&subset__limit=2", Body(subset={"limit": 3}), 3),
+    ],
+)
+def test_a_subset_comes_from_the_query_and_the_body(query: str, body: Body, limit: int | None) -> None:
+    asked = parse_query(decode_query(f"table=t&offset=-1{query}"), body)
+    assert (asked.subset.limit if asked.subset else None) == limit
+
+
+def test_the_body_of_a_post_may_say_live() -> None:
+    values = decode_query("table=t&offset=0_inf&handle=h")
+    assert parse_query(values, Body(live=True)).live
+    assert not parse_query(values, Body()).live
 
 
 @pytest.mark.parametrize(("offset", "read"), [("-1", BEFORE_ALL), ("now", Now.NOW)])
@@ -151,12 +183,16 @@ def test_meaning_does(one: str, other: str) -> None:
 @given(
     st.dictionaries(
         st.sampled_from(
-            ["table", "offset", "where", "columns", "params[1]", "live", "handle", "cursor", "log"]
+            [
+                *("table", "offset", "where", "columns", "params[1]", "live", "handle", "cursor", "log"),
+                *("subset__where", "subset[limit]", "subset__params", "subset__params[1]", "live_sse"),
+                *("subset[order_by]", "subset"),
+            ]
         ),
         st.text(max_size=12),
     )
 )
 @settings(max_examples=100, deadline=None)
 def test_nothing_but_rejected_escapes(values: dict[str, str]) -> None:
-    with suppress(Rejected):
+    with suppress(Rejected, RejectedSubset):
         parse_query(values)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_harness.electric.rows import Projection, Verdicts, entries, project
+from shapegate_harness.electric.rows import Projection, entries, plain_standing, project
+from shapegate_harness.electric.tags import Standing
 from shapegate_harness.electric.transaction import RowChange, RowText, Transaction
 from shapegate_wire.shape import Replica
 from tests.harness.electric.builders import column, relation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KEYED = relation(column("id", "int8", pk_index=0), column("title"), column("done", "bool"))
 KEYLESS = relation(column("a"), column("b"))
@@ -28,11 +33,19 @@ def transaction(*changes: tuple[RowText | None, RowText | None]) -> Transaction:
 def shown(
     projection: Projection,
     *changes: tuple[RowText | None, RowText | None],
-    verdicts: Verdicts | None = None,
+    verdicts: Mapping[tuple[int, int], tuple[bool, bool]] | None = None,
 ) -> list[dict[str, object]]:
     """The messages without what all of them have."""
     messages = []
-    for item in entries(projection, transaction(*changes), verdicts):
+    standings = (
+        None
+        if verdicts is None
+        else {
+            key: (plain_standing(holds=was), plain_standing(holds=is_))
+            for key, (was, is_) in verdicts.items()
+        }
+    )
+    for item in entries(projection, transaction(*changes), standings):
         message = json.loads(item.message)
         headers = message["headers"]
         assert headers.pop("relation") == ["public", "t"]
@@ -91,7 +104,7 @@ def test_an_update_of_no_selected_column_is_dropped() -> None:
 
 def test_a_key_change_is_a_delete_and_an_insert_at_consecutive_positions() -> None:
     changes = ((None, ("9", "x", "f")), (("1", "a", "f"), ("2", "a", "f")))
-    found = entries(keyed(), transaction(*changes), None)
+    found = tuple(entries(keyed(), transaction(*changes), None))
     assert [str(item.offset) for item in found] == ["900_0", "900_2", "900_3"]
     assert shown(keyed(), *changes)[1:] == [
         {
@@ -153,6 +166,24 @@ def test_without_a_primary_key_all_columns_are_the_key() -> None:
     ]
 
 
+def test_a_row_that_changes_branches_is_sent_although_no_selected_column_changed() -> None:
+    was, is_ = Standing(True, (True, False), ("a/", "/1")), Standing(True, (True, True), ("b/", "/1"))
+    changes = transaction((("1", "a", "f"), ("1", "a", "t")))
+    (item,) = entries(keyed(Replica.DEFAULT, "id", "title"), changes, {(900, 0): (was, is_)})
+    message = json.loads(item.message)
+    assert message["value"] == {"id": "1"}
+    assert message["headers"]["tags"] == ["b/", "/1"]
+    assert message["headers"]["removed_tags"] == ["a/"]
+    assert message["headers"]["active_conditions"] == [True, True]
+
+
+def test_a_delete_carries_the_tags_of_the_old_row() -> None:
+    was, is_ = Standing(True, (True,), ("a",)), Standing(False, (False,), ("b",))
+    (item,) = entries(keyed(), transaction((("1", "a", "f"), ("1", "b", "f"))), {(900, 0): (was, is_)})
+    headers = json.loads(item.message)["headers"]
+    assert (headers["operation"], headers["tags"], headers["active_conditions"]) == ("delete", ["a"], [True])
+
+
 ROW = st.one_of(st.none(), st.tuples(st.sampled_from("12"), st.sampled_from("ab"), st.sampled_from("tf")))
 
 
@@ -161,7 +192,7 @@ ROW = st.one_of(st.none(), st.tuples(st.sampled_from("12"), st.sampled_from("ab"
 def test_positions_ascend_and_exactly_the_last_message_says_last(
     changes: list[tuple[RowText | None, RowText | None]], replica: Replica
 ) -> None:
-    found = entries(keyed(replica), transaction(*changes), None)
+    found = tuple(entries(keyed(replica), transaction(*changes), None))
     offsets = [item.offset for item in found]
     assert offsets == sorted(set(offsets))
     lasts = ["last" in json.loads(item.message)["headers"] for item in found]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 
 import pytest
 
@@ -114,6 +115,35 @@ async def test_a_snapshot_is_cut_to_chunks_with_offsets_of_their_own(database_ur
                 (got.headers["electric-offset"], len(got.messages), "electric-up-to-date" in got.headers)
             )
         assert seen == [("0_0", 2, False), ("0_1", 2, False), ("0_inf", 1, True)]
+
+
+async def test_changes_are_cut_to_chunks_like_snapshots(database_url: str) -> None:
+    async with (
+        connected(database_url) as database,
+        open_caller(database_url, ElectricSettings(chunk_bytes=400)) as caller,
+    ):
+        await database.execute(TABLE)
+        query = await started(caller)
+        held = await caller.held(query)
+        await database.execute("UPDATE t SET v = 'w'; INSERT INTO t VALUES (9, 'x')")
+        got = await held
+        assert "electric-cursor" in got.headers
+        seen = [got]
+        while "electric-up-to-date" not in got.headers:
+            got = await caller.get({**query, "offset": got.headers["electric-offset"]})
+            assert got.headers["cache-control"] == "public, max-age=60, stale-while-revalidate=300"
+            seen.append(got)
+        assert [[message.get("key", "end") for message in page.messages] for page in seen] == [
+            ['"public"."t"/"1"', '"public"."t"/"2"', '"public"."t"/"3"'],
+            ['"public"."t"/"9"', "end"],
+        ]
+        asked = (query["offset"], *(page.headers["electric-offset"] for page in seen))
+        assert [page.headers["etag"] for page in seen] == [
+            f'"{query["handle"]}:{before}:{after}"' for before, after in pairwise(asked)
+        ]
+        # Whoever asks from the start again gets the same pages.
+        again = await caller.get({**query, "offset": "0_0"})
+        assert (again.text, again.headers["electric-offset"]) == (seen[0].text, asked[1])
 
 
 @pytest.mark.parametrize(
