@@ -148,8 +148,7 @@ async def open_stack(
                 database_url=role_url["shapegate_issuer"], settings=settings, host=HOST, port=ports.issuer
             )
         )
-        for login in logins:
-            await issuer.set_password(login.email, DEMO_PASSWORD)
+        await asyncio.gather(*(issuer.set_password(login.email, DEMO_PASSWORD) for login in logins))
         gate = Gate(
             ProxyConfig(
                 electric_url=URL(electric.url),
@@ -202,8 +201,7 @@ async def _prepare(postgres: EmbeddedPostgres, known: dict[str, str]) -> str:
         await connection.close()
     owner_url = postgres.url(DATABASE)
     await migrate(owner_url, DOMAIN)
-    for role in ROLES:
-        await set_login(owner_url, role, known[role])
+    await asyncio.gather(*(set_login(owner_url, role, known[role]) for role in ROLES))
     return owner_url
 
 
