@@ -169,6 +169,8 @@ def _as_refused(exc: Exception, request_id: str) -> Refused:
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted({*exc.allowed_methods} | {"OPTIONS"}))
             return MethodNotAllowed("This method is not allowed here", headers={"allow": allowed})
+        case ConnectionResetError():
+            return InvalidRequest("The client went away")
         case web.HTTPException() if exc.status < 500:
             return InvalidRequest("The request cannot be read")
         case _:

@@ -188,14 +188,19 @@ class Engine:
                     if not tried.done():
                         tried.set_result(None)
                     await self._follow(reader)
-            except (ElectricError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as exc:
+            except Exception as exc:  # the boundary: a reader that died would leave stale shapes
                 await self._lose()
                 if not tried.done():
                     if isinstance(exc, Misconfigured | Failed):
                         tried.set_exception(exc)
                         return
                     tried.set_result(None)
-                logger.warning("the replication stream is lost (%s); trying again", exc)
+                known = isinstance(
+                    exc, (ElectricError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+                )
+                logger.warning(
+                    "the replication stream is lost (%s); trying again", exc, exc_info=None if known else exc
+                )
             await asyncio.sleep(backoff)
             backoff = min(2 * backoff, _BACKOFF_SECONDS_MAX)
 

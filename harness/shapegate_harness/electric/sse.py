@@ -101,6 +101,8 @@ async def send(
         except TimeoutError:
             if request.transport is not None:
                 request.transport.abort()
+        except ConnectionResetError:
+            pass  # the reader left while something was written to it
     return response
 
 
