@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -394,3 +396,17 @@ def test_nothing_but_a_wire_error_escapes_and_what_is_read_is_read_again(pairs: 
     except WireError:
         return
     assert parse_request(request.to_query()) == request
+
+
+RECORDED = (Path(__file__).parent / "typescript_requests.txt").read_text(encoding="utf-8").split()
+"""Every request that @electric-sql/client 1.5.28 sent in a session with a real Electric."""
+
+
+@pytest.mark.parametrize("target", RECORDED)
+def test_P_19_P_51_what_the_typescript_client_sends_is_read_and_passes_on_unchanged(target: str) -> None:
+    sent = parse_qsl(urlsplit(target).query, keep_blank_values=True)
+    passed = dict(parse_request(sent).to_query())
+    defaults = {"table", "log"}
+    assert {name: value for name, value in passed.items() if name not in defaults} == {
+        name: value for name, value in sent if name not in defaults
+    }

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given, settings
@@ -196,3 +198,16 @@ def test_meaning_does(one: str, other: str) -> None:
 def test_nothing_but_rejected_escapes(values: dict[str, str]) -> None:
     with suppress(Rejected, RejectedSubset):
         parse_query(values)
+
+
+RECORDED = (
+    (Path(__file__).parents[2] / "wire" / "typescript_requests.txt").read_text(encoding="utf-8").split()
+)
+
+
+@pytest.mark.parametrize("target", RECORDED)
+def test_what_the_typescript_client_sends_is_read(target: str) -> None:
+    sent = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
+    asked = parse_query(sent)
+    assert asked.handle == (sent.get("handle") if sent["offset"] != "-1" else None)
+    assert str(asked.offset) == sent["offset"]
