@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -24,6 +25,16 @@ class CreateDatabase(Protocol):
     """Makes a database, empty or a copy of `template` (a URL or a name), and returns its superuser URL."""
 
     async def __call__(self, template: str | None = None) -> str: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Let programs under test be interrupted, also where the tests run in the background of a shell.
+
+    Such a shell starts them with SIGINT ignored, and what is ignored stays so in every child.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -35,6 +35,8 @@ class ModelClient:
     live: bool = False
     shown: list[str] = field(default_factory=list)
     """The state at every up-to-date."""
+    shown_keys: frozenset[str] = frozenset()
+    """The keys of the last state that was shown."""
     rotations: int = 0
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -48,7 +50,8 @@ class ModelClient:
 
     async def reach(self, key: str) -> None:
         """Return once a row whose key ends so was shown."""
-        while not any(shown.endswith(key) for shown in self.rows):
+        # What a chunk before the up-to-date brought is held, but not shown yet.
+        while not any(shown.endswith(key) for shown in self.shown_keys):
             self.news.clear()
             await self.news.wait()
 
@@ -116,6 +119,7 @@ class ModelClient:
         state = self.followed.state(self.rows)
         if not self.shown or self.shown[-1] != state:
             self.shown.append(state)
+        self.shown_keys = frozenset(self.rows)
         self.news.set()
 
     def _fold(self, rows: dict[str, Row], message: Mapping[str, object]) -> None:

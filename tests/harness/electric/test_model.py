@@ -38,7 +38,7 @@ END: Final = """
     SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots
     WHERE slot_type = 'logical' AND database = current_database() AND active_pid IS NOT NULL
 """
-SECONDS_TO_END: Final = 30
+SECONDS_TO_END: Final = 90
 
 
 async def states(database: asyncpg.Connection) -> tuple[str, ...]:
