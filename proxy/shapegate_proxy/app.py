@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from shapegate_proxy.electric import ElectricClient
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.keys import KeySource, PublishedKeys, SharedSecret
+from shapegate_proxy.observe import server_log
 from shapegate_proxy.policy import Policy, parse_policy
 from shapegate_proxy.revocation import UncheckedSessions, open_sessions
 from shapegate_proxy.services import Services
@@ -105,7 +105,7 @@ async def open_proxy(
         runner = web.AppRunner(
             create_app(services),
             access_log=None,
-            logger=_server_log(),
+            logger=server_log("shapegate.proxy"),
             keepalive_timeout=config.idle_seconds,
             handler_cancellation=True,
             max_line_size=LINE_BYTES_MAX,
@@ -132,19 +132,6 @@ def _bound_first_head(server: web.Server) -> None:
         admit(handler, transport)
 
     server.connection_made = connection_made  # type: ignore[method-assign]  # there is no other hook
-
-
-def _server_log() -> logging.Logger:
-    """The server's own log, without causes: a parser's error quotes the line, and with it a token (I-10)."""
-    log = logging.Logger("shapegate.proxy.http")  # of this gate alone
-    log.parent = logging.getLogger("shapegate.proxy")
-    log.addFilter(_without_cause)
-    return log
-
-
-def _without_cause(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
 
 
 def _key_source(issuer: IssuerConfig, http: aiohttp.ClientSession) -> KeySource:

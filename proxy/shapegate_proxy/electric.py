@@ -29,7 +29,6 @@ IDLE_SECONDS: Final = 30.0
 """Below the 60 s after which Electric closes an idle connection (REQUIREMENTS P-26)."""
 HEADER_BYTES_MAX: Final = 64 * 1024
 """`electric-schema` of a wide table passes aiohttp's default of 8,190 (SECURITY W-08)."""
-CHUNK_BYTES: Final = 64 * 1024
 
 
 class UpstreamAnswer(Protocol):

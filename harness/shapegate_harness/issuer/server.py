@@ -22,6 +22,7 @@ from shapegate_harness.issuer.passwords import Passwords
 from shapegate_harness.issuer.service import IssuerService
 from shapegate_harness.issuer.store import Store
 from shapegate_harness.issuer.tokens import AccessTokens
+from shapegate_proxy.observe import server_log
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -124,26 +125,13 @@ def _loopback(host: str) -> str:
     return name
 
 
-def _server_log() -> logging.Logger:
-    """The server's own log, without causes: a parser's error quotes the line, and with it a token."""
-    log = logging.Logger("shapegate.issuer.http")
-    log.parent = _LOG
-    log.addFilter(_without_cause)
-    return log
-
-
-def _without_cause(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
-
-
 @asynccontextmanager
 async def _listening(app: web.Application, address: str, port: int) -> AsyncIterator[str]:
     """Serve an app; gives its URL. Raises StartError if the address cannot be had."""
     runner = web.AppRunner(
         app,
         access_log=None,
-        logger=_server_log(),
+        logger=server_log(_LOG.name),
         auto_decompress=False,
         shutdown_timeout=STOP_SECONDS,
     )
