@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotAccepted, TableNotAllowed
+from shapegate_proxy.subset import ConfinedSubset, confine_subset
 from shapegate_wire.errors import WireError
 from shapegate_wire.filter import FilterRefused, PrintedFilter, parse_filter, print_filter
 from shapegate_wire.identifier import TableName, parse_columns, parse_table, quote
@@ -62,6 +63,16 @@ class Scope:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableLimits:
+    """What one table may cost; None leaves it to the gate's own limits."""
+
+    shapes_per_hour: int | None = None
+    """Distinct shapes of this table that one principal may ask for in an hour."""
+    subset_rows: int | None = None
+    """The largest `limit` of a subset; one without a limit gets this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TablePolicy:
     """One table that may be synced."""
 
@@ -69,6 +80,9 @@ class TablePolicy:
     scope: Scope
     columns: Mapping[str, str]
     """Column names to Postgres types, in the order of the file; at least one."""
+    roles: frozenset[str] | None = None
+    """Who may sync the table; None is everyone of the organization."""
+    limits: TableLimits = TableLimits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +102,8 @@ class ConfinedRequest:
     params: tuple[str, ...]
     columns: tuple[str, ...]
     queryable_columns: tuple[str, ...]
+    subset: ConfinedSubset | None
+    limits: TableLimits
     asked: ShapeRequest
     """What the client asked; only its modes and its position go on to Electric."""
 
@@ -117,6 +133,8 @@ def confine(principal: Principal, asked: ShapeRequest, policy: Policy) -> Confin
         params=(granted.scope.value(principal), *(() if own is None else own.params)),
         columns=tuple(sorted(wanted)),
         queryable_columns=tuple(sorted(granted.columns)),
+        subset=None if asked.subset is None else confine_subset(asked.subset, granted.columns),
+        limits=granted.limits,
         asked=asked,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -20,5 +21,7 @@ class Principal:
     role: str | None
     session: str | None
     """The token's `jti`."""
+    claims: Mapping[str, str]
+    """Further verified claims that a scope may name as `{claims.x}`, under the configured names."""
     expires_at: datetime
     """Until when the token counts, leeway included; nothing is answered after it."""

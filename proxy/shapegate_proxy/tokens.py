@@ -108,6 +108,7 @@ class Verifier:
             org=org.lower(),
             role=role if isinstance(role, str) else None,
             session=session if isinstance(session, str) else None,
+            claims={},
             expires_at=self._expiry(claims),
         )
 

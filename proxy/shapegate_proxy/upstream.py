@@ -33,6 +33,8 @@ class UpstreamRequest:
     method: str
     url: URL = field(repr=False)
     headers: tuple[tuple[str, str], ...]
+    body: bytes | None = field(default=None, repr=False)
+    """JSON that a subset is asked with; built by us, never a client's."""
     live: bool
     sse: bool
 

@@ -58,7 +58,13 @@ def policy() -> Policy:
 
 def principal(*, org: str = ACME, user: str = USER) -> Principal:
     return Principal(
-        issuer=ISSUER, user=user, org=org, role=None, session=None, expires_at=NOW + timedelta(minutes=5)
+        issuer=ISSUER,
+        user=user,
+        org=org,
+        role=None,
+        session=None,
+        claims={},
+        expires_at=NOW + timedelta(minutes=5),
     )
 
 

@@ -54,8 +54,20 @@ _KNOWN: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetRequest:
+    """A question for some rows of the shape as they are now, beside its log (PROTOCOL 1.4)."""
+
+    where: str | None = None
+    """A further filter, with its own `$1`, `$2`, ...; None and only None means none."""
+    params: tuple[str, ...] = ()
+    order_by: str | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ShapeRequest:
-    """One GET of a shape's log."""
+    """One question about a shape: for a part of its log or, with `subset`, for some of its rows."""
 
     definition: ShapeDefinition
     offset: Offset | Now
@@ -67,6 +79,7 @@ class ShapeRequest:
     """Echo of the last `electric-cursor`; an empty text is sent as such (REQUIREMENTS P-50)."""
     expired_handle: str | None = None
     cache_buster: str | None = None
+    subset: SubsetRequest | None = None
 
     def to_query(self) -> QueryPairs:
         """Print the whole request as query parameters."""
