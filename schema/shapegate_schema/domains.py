@@ -1,7 +1,8 @@
 """What this package ships: the shared migrations, and the domains with their policy and seed rows.
 
 `migrations/` holds what every domain needs, `domains/<name>/` the domain's own. In each, numbered files are
-migrations, `seed.sql` is the seed; a domain has a `policy.toml` besides.
+migrations, `seed.sql` is the seed; a domain has a `policy.toml` besides, and a `rows.sql` that makes further
+rows.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from shapegate_schema.plan import MigrationSet
 
 SHARED_SET: Final = "shared"
 _SEED_NAME: Final = "seed.sql"
+_ROWS_NAME: Final = "rows.sql"
 _POLICY_NAME: Final = "policy.toml"
 
 
@@ -45,9 +47,14 @@ def seed_scripts(domain: str) -> tuple[str, ...]:
     return tuple((folder / _SEED_NAME).read_text(encoding="utf-8") for folder in folders)
 
 
+def rows_script(domain: str) -> str:
+    """Read the SQL that makes the further rows from `seed.first` to `seed.last`. Raises UnknownDomain."""
+    return (_folder(domain) / _ROWS_NAME).read_text(encoding="utf-8")
+
+
 def read_set(name: str, folder: Path) -> MigrationSet:
-    """Read every `.sql` file of a folder but the seed; names and contents are judged by the plan."""
-    paths = sorted(path for path in folder.glob("*.sql") if path.name != _SEED_NAME)
+    """Read every `.sql` file of a folder that is no seed; names and contents are judged by the plan."""
+    paths = sorted(path for path in folder.glob("*.sql") if path.name not in (_SEED_NAME, _ROWS_NAME))
     return MigrationSet(
         name=name, files=tuple(SourceFile(name=path.name, content=path.read_bytes()) for path in paths)
     )

@@ -40,6 +40,22 @@ class SeedError(SchemaError):
     """Seed rows that the database does not take: no migrations yet, other rows in the way, too few rights."""
 
 
+class InvalidName(SchemaError):
+    """A slug, a name or an address that no org or owner can have; names every problem at once."""
+
+
+class ProvisionRefused(SchemaError):
+    """An org that is there in another form, a schema that is not, or too few rights. Nothing was changed."""
+
+
+class UnknownOrg(SchemaError):
+    """There is no org of that slug."""
+
+
+class OrgInUse(SchemaError):
+    """An org that has rows, its own or shared with others. Nothing was deleted."""
+
+
 class MigrationError(SchemaError):
     """Root of what stops a migration run."""
 

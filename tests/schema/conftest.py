@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import asyncpg
 import pytest_asyncio
 
+from shapegate_schema.domains import domain_names
 from shapegate_schema.migrate import migrate
 from shapegate_schema.roles import set_login
 from shapegate_schema.seed import seed
@@ -27,9 +28,10 @@ class ConnectAs(Protocol):
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def migrated_template(create_session_database: CreateDatabase) -> str:
-    """A database with all migrations and no rows, to copy from."""
+    """A database with the migrations of every domain and no rows, to copy from."""
     url = await create_session_database()
-    await migrate(url)
+    for domain in domain_names():
+        await migrate(url, domain)
     return url
 
 
@@ -37,7 +39,8 @@ async def migrated_template(create_session_database: CreateDatabase) -> str:
 async def seeded_database(create_session_database: CreateDatabase, migrated_template: str) -> str:
     """The superuser's URL of a seeded database that all tests share; they leave it as they found it."""
     url = await create_session_database(migrated_template)
-    await seed(url)
+    for domain in domain_names():
+        await seed(url, domain)
     return url
 
 
@@ -74,3 +77,9 @@ async def connect_as(seeded_database: str) -> AsyncIterator[ConnectAs]:
             return connection
 
         yield connect
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def app(connect_as: ConnectAs) -> asyncpg.Connection:
+    """The application's own connection to the seeded database."""
+    return await connect_as("app_rw")

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from shapegate_schema.connection import ADVISORY_LOCK_KEY
-from shapegate_schema.domains import migration_sets
+from shapegate_schema.domains import domain_names, migration_sets
 from shapegate_schema.errors import (
     DatabaseRefused,
     MigrationFailed,
@@ -21,13 +21,17 @@ from shapegate_schema.ledger import read_ledger
 from shapegate_schema.migrate import MigrationApplied, apply_sets, migrate, status
 from shapegate_schema.migration import parse_migration
 from shapegate_schema.plan import plan
+from shapegate_schema.seed import seed
 from tests.schema.builders import migration_file, migration_set, version_of
+from tests.schema.tables import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.conftest import CreateDatabase
 
+SHIPPED = [file.name.partition("_")[0] for one in migration_sets("controls") for file in one.files]
+"""The versions of the controls domain and what it stands on, in the order in which they are applied."""
 CREATE_A = "CREATE TABLE public.a (id int);"
 CREATE_B = "CREATE TABLE public.b (id int);"
 
@@ -58,10 +62,26 @@ async def dbmate_versions(url: str) -> list[str]:
 async def test_it_applies_in_order_tells_each_and_does_nothing_the_second_time(database_url: str) -> None:
     told: list[MigrationApplied] = []
     versions = await migrate(database_url, "controls", told.append)
-    assert list(versions) == sorted(versions) == [one.version for one in told]
+    assert list(versions) == [one.version for one in told] == SHIPPED
     assert await migrate(database_url, domain="controls", on_applied=told.append) == ()
     assert len(told) == len(versions)
-    assert await dbmate_versions(database_url) == list(versions)
+    assert await dbmate_versions(database_url) == sorted(versions)
+
+
+@pytest.mark.parametrize("domain", domain_names())
+async def test_each_domain_stands_alone_beside_the_shared_tables(database_url: str, domain: str) -> None:
+    await migrate(database_url, domain)
+    own = {table.name for table in TABLES if table.domain in ("shared", domain)}
+    assert await tables(database_url) == own
+    assert (await status(database_url, domain)).pending == ()
+    seeds = await seed(database_url, domain, rows=5)
+    assert [org.slug for org in seeds.orgs] == ["acme", "globex"]
+
+
+async def test_domains_share_a_database_in_any_order(database_url: str) -> None:
+    for domain in reversed(domain_names()):
+        await migrate(database_url, domain)
+    assert await tables(database_url) == {table.name for table in TABLES}
 
 
 async def test_an_unknown_domain_is_refused_before_connecting() -> None:
@@ -71,12 +91,12 @@ async def test_an_unknown_domain_is_refused_before_connecting() -> None:
 
 async def test_status_tells_applied_and_pending_and_writes_nothing(database_url: str) -> None:
     before = await status(database_url)
-    assert (len(before.pending), before.applied, before.problems) == (7, (), ())
+    assert (len(before.pending), before.applied, before.problems) == (len(SHIPPED), (), ())
     async with connected(database_url) as connection:
         assert await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'") == 0
     await migrate(database_url)
     after = await status(database_url)
-    assert (len(after.applied), after.pending, after.problems) == (7, (), ())
+    assert (len(after.applied), after.pending, after.problems) == (len(SHIPPED), (), ())
 
 
 async def test_status_names_what_is_wrong(migrated_url: str) -> None:
@@ -159,15 +179,15 @@ async def test_two_runs_at_once_apply_every_file_once(database_url: str) -> None
     one, other = await asyncio.gather(
         migrate(database_url, on_applied=told.append), migrate(database_url, on_applied=told.append)
     )
-    assert sorted((len(one), len(other))) == [0, 7]
-    assert len(told) == 7
+    assert sorted((len(one), len(other))) == [0, len(SHIPPED)]
+    assert len(told) == len(SHIPPED)
 
 
 async def test_two_databases_of_one_cluster_may_be_migrated_at_once(create_database: CreateDatabase) -> None:
     """The roles are the cluster's, so both runs want to make them."""
     urls = [await create_database(), await create_database()]
     done = await asyncio.gather(*(migrate(url) for url in urls))
-    assert [len(versions) for versions in done] == [7, 7]
+    assert [len(versions) for versions in done] == [len(SHIPPED)] * 2
 
 
 async def test_a_held_lock_is_waited_for_told_and_given_up_within_the_bound(database_url: str) -> None:
@@ -193,7 +213,7 @@ async def test_a_cancelled_wait_for_the_lock_leaves_nothing_behind(database_url:
             "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         )
         assert waiters == 0
-    assert len(await migrate(database_url)) == 7
+    assert list(await migrate(database_url)) == SHIPPED
 
 
 async def test_a_run_that_is_cut_within_a_file_leaves_nothing_of_it(database_url: str) -> None:

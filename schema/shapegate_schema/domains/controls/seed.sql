@@ -118,3 +118,43 @@ CROSS JOIN (VALUES
 ) AS r (n, member, control, competency_level, trained_days_ago, due_in_days, training_hours, certified_by)
 JOIN public.memberships AS m ON m.id = pg_temp.seed_id(o.id, '0002', r.member)
 ON CONFLICT (id) DO NOTHING;
+
+INSERT INTO public.verification_strategies (
+    id, organization_id, quadrant, strategy_name, description, verification_method, frequency_days,
+    notification_days_before, escalation_enabled
+)
+SELECT pg_temp.seed_id(o.id, '0017', s.n), o.id, s.quadrant, s.strategy_name, s.description, s.method, s.days, s.before, s.escalation
+FROM pg_temp.seed_orgs AS o CROSS JOIN (VALUES
+    (1, 'self', 'Own report', 'Whoever uses it says how it is', 'user_reporting', 30, 3, false),
+    (2, 'specialist', 'Toolbox talk', NULL, 'toolbox_talk', 90, 7, false),
+    (3, 'service', 'Watch the agreement', 'Response times against what was agreed', 'sla_monitoring', 7, 1, true),
+    (4, 'strange', 'Sample at random', NULL, 'proactive_sampling', 180, 14, true)
+) AS s (n, quadrant, strategy_name, description, method, days, before, escalation)
+ON CONFLICT (id) DO NOTHING;
+
+INSERT INTO public.service_level_agreements (
+    id, organization_id, control_id, provider_id, service_name, uptime_percentage, response_time_hours,
+    resolution_time_hours, start_date, end_date, performance_current, breaches_count
+)
+SELECT pg_temp.seed_id(o.id, '0018', a.n), o.id, pg_temp.seed_id(o.id, '0012', a.control), pg_temp.seed_id(o.id, '0010', a.provider),
+    a.service_name, a.uptime, a.response, a.resolution, current_date - 180, current_date + a.ends_in, a.performance, a.breaches
+FROM pg_temp.seed_orgs AS o CROSS JOIN (VALUES
+    (1, 5, 4, 'Sprinkler maintenance', 99.5, 4, 24, 185, 99.7, 0),
+    (2, 6, 4, 'Ventilation', 98.0, 24, 72, 185, 96.4, 3),
+    (3, 7, 5, 'Crane inspection', 95.0, 48, 240, NULL, NULL, 1)
+) AS a (n, control, provider, service_name, uptime, response, resolution, ends_in, performance, breaches)
+ON CONFLICT (id) DO NOTHING;
+
+INSERT INTO public.risk_predictions (
+    id, organization_id, control_id, days_since_touched, provider_distance, quadrant, functional_range,
+    historical_incident_count, trace_count_last_90_days, failure_probability, predicted_failure_date,
+    confidence_score, model_version
+)
+SELECT pg_temp.seed_id(o.id, '0019', p.n), o.id, pg_temp.seed_id(o.id, '0012', p.control), p.days, p.distance, p.quadrant, p.functional_range,
+    p.incidents, p.traces, p.probability, current_date + p.fails_in, p.confidence, 'decay-1'
+FROM pg_temp.seed_orgs AS o CROSS JOIN (VALUES
+    (1, 4, 120, 1.0, 'specialist', 'narrow', 0, 1, 0.40, 200, 0.62),
+    (2, 7, 200, 4.5, 'strange', 'narrow', 1, 2, 0.75, 45, 0.81),
+    (3, 8, 365, 4.5, 'strange', 'narrow', 0, 0, 0.85, NULL, 0.33)
+) AS p (n, control, days, distance, quadrant, functional_range, incidents, traces, probability, fails_in, confidence)
+ON CONFLICT (id) DO NOTHING;
