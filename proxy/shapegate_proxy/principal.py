@@ -20,7 +20,7 @@ class Principal:
     """Id of the organization, a UUID in lower case; the caller sees rows of this one only."""
     role: str | None
     session: str | None
-    """The token's `jti`."""
+    """The token's `jti`, to be looked up; None if its issuer's sessions are not kept here."""
     claims: Mapping[str, str]
     """Further verified claims that a scope may name as `{claims.x}`, under the configured names."""
     expires_at: datetime

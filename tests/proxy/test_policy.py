@@ -1,18 +1,52 @@
-"""The policy file and `confine`: what it does not name is refused, what it names is confined."""
+"""`confine`: what the policy does not name is refused, what it names is confined."""
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from shapegate_proxy.errors import ColumnNotAllowed, ConfigError, FilterNotAccepted, TableNotAllowed
-from shapegate_proxy.policy import Policy, confine, parse_policy
+import pytest
+
+from shapegate_proxy.errors import (
+    ColumnNotAllowed,
+    FilterNotAccepted,
+    MissingClaim,
+    Refused,
+    TableNotAllowed,
+)
+from shapegate_proxy.policy import ConfinedRequest, TableLimits, confine
+from shapegate_proxy.policy_file import parse_policy
+from shapegate_proxy.subset import ConfinedSubset
 from shapegate_wire.identifier import TableName
 from shapegate_wire.offset import BEFORE_ALL
 from shapegate_wire.request import ShapeRequest
 from shapegate_wire.shape import ShapeDefinition
+from shapegate_wire.subset import SubsetRequest
 from tests.proxy.builders import ACME, GLOBEX, USER, policy, principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CASES = parse_policy("""
+version = 1
+
+[tables.cases]
+scope = "(client = {claims.client} OR vendor = {claims.vendor}) AND true"
+[tables.cases.columns]
+id = "uuid"
+subject = "text"
+[tables.cases.hidden]
+client = "text"
+vendor = "text"
+[tables.cases.limits]
+subset_rows = 10
+
+[tables.staff]
+scope = "org = {org}"
+roles = ["owner", "admin"]
+columns = { org = "uuid" }
+""")
+BOTH = principal(named={"client": "TC-1", "vendor": "TV-1"})
 
 
 def asked(**definition: object) -> ShapeRequest:
@@ -60,8 +94,9 @@ def test_I_04_every_spelling_of_a_named_table_is_the_same_table(table: str) -> N
 
 @pytest.mark.parametrize("columns", [("id", "hidden"), ("*",), ("Id",), ("id", "ctid")])
 def test_I_03_a_column_that_is_not_named_is_refused(columns: tuple[str, ...]) -> None:
-    with pytest.raises(ColumnNotAllowed):
+    with pytest.raises(ColumnNotAllowed) as caught:
         confine(principal(), asked(columns=columns), policy())
+    assert caught.value.message == "A column of `columns` is not synced"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +111,11 @@ def test_I_03_a_column_that_is_not_named_is_refused(columns: tuple[str, ...]) ->
         ({"where": "id IN (SELECT id FROM items)"}, "position"),
         ({"where": "name = $2", "params": ("a", "b")}, "position"),
         ({"where": "name = 'a'", "params": ("b",)}, "position"),
-        ({"params": ("x",)}, "no `where`"),
+        (
+            {"where": "name = 1"},
+            "where, at position 7: '1': expected a constant of type text; quote a text",
+        ),
+        ({"params": ("x",)}, "There are `params` but no `where` that uses them"),
     ],
 )
 def test_I_02_P_10_a_filter_outside_of_the_grammar_is_refused(
@@ -104,67 +143,103 @@ def test_I_01_a_wide_filter_stays_behind_the_scope(where: str) -> None:
     assert confined.params[0] == ACME
 
 
-def entry(scope: str = 'scope = "org = {org}"', columns: str = 'org = "uuid"', name: str = "t") -> str:
-    return f"version = 1\n[tables.{name}]\n{scope}\n[tables.{name}.columns]\n{columns}\n"
+def case(**definition: object) -> ShapeRequest:
+    return asked(table="cases", **definition)
+
+
+def test_I_11_a_filter_is_added_behind_a_scope_with_an_OR() -> None:
+    confined = confine(BOTH, case(where="subject = 'a' OR subject = 'b'"), CASES)
+    assert confined.where == (
+        '("client" = $1 OR "vendor" = $2) AND true AND (("subject" = $3) OR ("subject" = $4))'
+    )
+    assert confined.params == ("TC-1", "TV-1", "a", "b")
+    assert confined.limits == TableLimits(subset_rows=10)
+
+
+def test_P_15_a_scope_is_one_text_with_and_without_a_filter() -> None:
+    bare, filtered = confine(BOTH, case(), CASES), confine(BOTH, case(where="true"), CASES)
+    assert filtered.where == f"{bare.where} AND true"
+    assert filtered.params == bare.params == ("TC-1", "TV-1")
+
+
+@pytest.mark.parametrize("named", [{}, {"client": "TC-1"}, {"client": "TC-1", "vendor": ""}])
+def test_P_02_I_01_a_missing_claim_is_no_row_and_not_half_of_the_scope(named: dict[str, str]) -> None:
+    with pytest.raises(MissingClaim):
+        confine(principal(named=named), case(), CASES)
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    "definition",
     [
-        ("", "version is None"),
-        ("version = 1", "names no table"),
-        ("version = 2\n[tables.t]", "version is 2"),
-        ("version = 1\nextra = 1\n[tables.t]", "unknown key 'extra'"),
-        ("version = [", "not TOML"),
-        (entry(scope=""), "scope is None"),
-        (entry(scope='scope = ""'), "scope is ''"),
-        (entry(scope='scope = "true"'), "scope is 'true'"),
-        (entry(scope='scope = "org = {org} OR true"'), "scope is 'org = {org} OR true'"),
-        (entry(scope='scope = "org = {org} -- {org}"'), "scope is"),
-        (entry(scope='scope = "a,org = {org}"'), "not in the column list"),
-        (entry(scope='scope = "other = {org}"'), "'other' is not in the column list"),
-        (entry(scope='scope = "org = {claims.org}"'), "scope is"),
-        (entry(columns=""), "names no columns"),
-        (entry(columns="org = 1"), "column 'org' has type 1"),
-        (entry(columns='org = "uuid; drop"'), "column 'org' has type"),
-        (entry(scope='scope = "org = {org}"\nroles = ["owner"]'), "unknown key 'roles'"),
-        (entry(name='"a.b.c"'), "has 3 parts"),
-        (entry() + entry(name='"public.t"').removeprefix("version = 1"), "named twice"),
+        lambda name: {"columns": ("id", name)},
+        lambda name: {"where": f"{name} = 'TC-2'"},
+        lambda name: {"where": f"subject = 'a' OR {name} IS NULL"},
     ],
 )
-def test_a_policy_with_a_problem_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ConfigError) as caught:
-        parse_policy(text)
-    assert said in str(caught.value)
+def test_I_03_a_hidden_column_of_a_scope_answers_like_one_that_is_not_there(
+    definition: Callable[[str], dict[str, object]],
+) -> None:
+    def refusal(name: str) -> tuple[type[Refused], str]:
+        with pytest.raises((ColumnNotAllowed, FilterNotAccepted)) as caught:
+            confine(BOTH, case(**definition(name)), CASES)
+        return type(caught.value), caught.value.message.replace(name, "...")
+
+    assert refusal("client") == refusal("nobody")
 
 
-@pytest.mark.parametrize("type_", ["numeric", "float8", "bpchar", "character(5)", "citext", "bool", "jsonb"])
-def test_P_16_a_scope_column_must_compare_alike_everywhere(type_: str) -> None:
-    with pytest.raises(ConfigError):
-        parse_policy(entry(columns=f'org = "{type_}"'))
+def test_I_03_hidden_columns_are_sent_in_no_list() -> None:
+    confined = confine(BOTH, case(), CASES)
+    assert confined.columns == confined.queryable_columns == ("id", "subject")
 
 
-def test_all_problems_of_a_file_are_named_at_once() -> None:
-    text = "version = 3\nextra = 1\n[tables.a]\nscope = 'x'\n[tables.b]\n"
-    with pytest.raises(ConfigError) as caught:
-        parse_policy(text)
-    assert len(caught.value.problems) >= 5
+@pytest.mark.parametrize("role", ["owner", "admin"])
+def test_a_role_that_is_listed_may_sync_the_table(role: str) -> None:
+    assert confine(principal(role=role), asked(table="staff"), CASES).params == (ACME,)
 
 
-@given(st.text(max_size=200))
-def test_nothing_but_ConfigError_escapes_from_any_text(text: str) -> None:
-    try:
-        parsed = parse_policy(text)
-    except ConfigError:
-        return
-    assert isinstance(parsed, Policy)
+@pytest.mark.parametrize("role", [None, "", "member", "OWNER", "owner,admin"])
+@pytest.mark.parametrize(
+    "definition", [{}, {"where": "no filter at all"}, {"columns": ("hidden",)}, {"params": ("x",)}]
+)
+def test_I_04_I_05_a_table_for_other_roles_answers_like_one_that_is_not_there(
+    role: str | None, definition: dict[str, object]
+) -> None:
+    def refusal(table: str) -> tuple[type[Refused], str]:
+        with pytest.raises(Refused) as caught:
+            confine(principal(role=role), asked(table=table, **definition), CASES)
+        return type(caught.value), caught.value.message
+
+    assert refusal("staff") == refusal("nothing") == (TableNotAllowed, "This table is not synced")
 
 
-@given(st.text(max_size=80))
-def test_any_scope_text_is_an_equality_or_refused(scope: str) -> None:
-    quoted = scope.replace("\\", "\\\\").replace('"', '\\"')
-    try:
-        parsed = parse_policy(entry(scope=f'scope = "{quoted}"'))
-    except ConfigError:
-        return
-    assert [table.scope.to_sql() for table in parsed.tables.values()] == ['"org" = $1']
+def test_the_whole_of_a_confined_request_is_the_policys_but_for_what_was_asked() -> None:
+    caller, request = principal(named={"client": "TC-1", "vendor": "TV-1"}), case(columns=("subject",))
+    with_subset = replace(request, subset=SubsetRequest(where="subject = 'a'", order_by="id", limit=10))
+    assert confine(caller, with_subset, CASES) == ConfinedRequest(
+        principal=caller,
+        table=TableName("public", "cases"),
+        where='("client" = $1 OR "vendor" = $2) AND true',
+        params=("TC-1", "TV-1"),
+        columns=("subject",),
+        queryable_columns=("id", "subject"),
+        subset=ConfinedSubset(
+            printed=SubsetRequest(
+                where='("subject" = $1)', params=("a",), order_by='"id" ASC NULLS LAST', limit=10
+            )
+        ),
+        limits=TableLimits(subset_rows=10),
+        asked=with_subset,
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"where": " "}, {"params": ()}, {"columns": ()}, {"queryable_columns": ()}],
+)
+def test_P_02_P_03_a_confined_request_is_never_empty(change: dict[str, object]) -> None:
+    good = confine(principal(), asked(), policy())
+    fields = {name: getattr(good, name) for name in ConfinedRequest.__dataclass_fields__}
+    with pytest.raises(
+        ValueError, match=r"^a confined request needs a filter, its parameter and a column list$"
+    ):
+        ConfinedRequest(**{**fields, **change})
