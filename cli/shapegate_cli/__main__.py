@@ -12,6 +12,7 @@ import click
 
 from shapegate_cli.client import client
 from shapegate_cli.demo import demo
+from shapegate_cli.policy import policy
 from shapegate_cli.schema import schema
 from shapegate_cli.servers import config, issuer, proxy
 from shapegate_cli.up import up
@@ -23,7 +24,7 @@ def shapegate() -> None:
     """A gate in front of ElectricSQL, and everything to develop against it."""
 
 
-for command in (demo, up, proxy, issuer, config, schema, client):
+for command in (demo, up, proxy, issuer, config, policy, schema, client):
     shapegate.add_command(command)
 
 
