@@ -1,7 +1,7 @@
 """The request to Electric, built from an empty one. Pure: no I/O, no clock.
 
-Definition, filter and column lists come from the policy; of the client's request only modes and position
-pass (REQUIREMENTS P-01 to P-03, P-11, P-18 to P-22).
+Definition, filter and column lists come from the policy, a subset from its trees; of the client's request
+only modes and position pass (REQUIREMENTS P-01 to P-03, P-06, P-11, P-18 to P-22).
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from shapegate_proxy.config import Secret
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_wire.shape import QueryPairs
+    from shapegate_wire.subset import SubsetRequest
 
 REQUEST_LINE_BYTES_MAX: Final = 9_500
 """Electric resets connections above some 10,000 bytes (PROTOCOL 1.2)."""
-SHAPE_PATH: Final = "/v1/shape"
+SHAPE_PATH: Final = ("v1", "shape")
+"""Below ELECTRIC_URL, which may have a path of its own; nothing of a client's path gets into it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,26 +48,52 @@ def build(
     secret: Secret | None,
     method: str = "GET",
     if_none_match: str | None = None,
+    trace_parent: str | None = None,
 ) -> UpstreamRequest:
-    """Print a confined request for Electric. Raises RequestTooLong if Electric would not read it."""
+    """Print a confined request for Electric; `method` is the one it was asked by.
+
+    A subset keeps its method, since a GET may be repeated on a new connection when a pooled one was dead; one
+    that would be too long becomes a POST. Raises RequestTooLong if Electric would not read the request.
+    """
     query = [*_definition(confined), *confined.asked.position_query()]
     if secret is not None:
         query.append((names.SECRET, secret.reveal()))
-    url = electric_url.with_path(SHAPE_PATH).with_query(query)
-    size = len(f"{method} {url.raw_path_qs} HTTP/1.1")
-    if size > REQUEST_LINE_BYTES_MAX:
+    subset = None if confined.subset is None else confined.subset.printed
+    sent_as, url, body = _addressed(method, electric_url.joinpath(*SHAPE_PATH), query, subset)
+    if not _fits(sent_as, url):
         raise RequestTooLong("The request that this one leads to is too long for Electric")
     headers = [("accept-encoding", "identity")]
     headers.append(("accept", "text/event-stream" if confined.asked.live_sse else "application/json"))
-    if if_none_match is not None:
+    if body is not None:
+        headers.append(("content-type", "application/json"))
+    if if_none_match is not None and subset is None:
         headers.append(("if-none-match", if_none_match))
+    if trace_parent is not None:
+        headers.append(("traceparent", trace_parent))
     return UpstreamRequest(
-        method=method,
+        method=sent_as,
         url=url,
         headers=tuple(headers),
+        body=body,
         live=confined.asked.live,
         sse=confined.asked.live_sse,
     )
+
+
+def _addressed(
+    method: str, shape_url: URL, query: QueryPairs, subset: SubsetRequest | None
+) -> tuple[str, URL, bytes | None]:
+    """Decide by which method the request goes on, and where its subset stands."""
+    if subset is None:
+        return ("HEAD" if method == "HEAD" else "GET"), shape_url.with_query(query), None
+    url = shape_url.with_query(query + subset.to_query())
+    if method == "HEAD" or (method == "GET" and _fits(method, url)):
+        return method, url, None
+    return "POST", shape_url.with_query(query), subset.to_body()
+
+
+def _fits(method: str, url: URL) -> bool:
+    return len(f"{method} {url.raw_path_qs} HTTP/1.1") <= REQUEST_LINE_BYTES_MAX
 
 
 def _definition(confined: ConfinedRequest) -> QueryPairs:

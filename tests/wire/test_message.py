@@ -21,6 +21,7 @@ from shapegate_wire.message import (
     UpToDate,
     parse_body,
     parse_message,
+    parse_subset_rows,
 )
 
 KEY = '"public"."items"/"1"'
@@ -324,3 +325,35 @@ def test_a_large_body_is_read_in_linear_time() -> None:
     started = time.process_time()
     assert len(parse_body(body)) == 50_000
     assert time.process_time() - started < 10
+
+
+SUBSET: dict[str, object] = {
+    "metadata": {"xmin": "7", "xmax": "9", "xip_list": ["8"], "database_lsn": "26980744", "snapshot_mark": 5},
+    "data": [change()],
+}
+
+
+def test_a_subset_has_its_rows_and_what_they_show() -> None:
+    subset = parse_subset_rows(SUBSET)
+    assert [row.key for row in subset.rows] == [KEY]
+    assert subset.end == SnapshotEnd(xmin=7, xmax=9, xip_list=(8,))
+    assert subset.database_lsn == 26980744
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        [],
+        {},
+        {"data": []},
+        {**SUBSET, "metadata": {}},
+        {**SUBSET, "metadata": {"xmin": "7", "xmax": "9", "xip_list": []}},
+        {**SUBSET, "data": None},
+        {**SUBSET, "data": [change("delete")]},
+        {**SUBSET, "data": [{"key": 1}]},
+    ],
+    ids=str,
+)
+def test_anything_else_is_no_subset(body: object) -> None:
+    with pytest.raises(MalformedResponse):
+        parse_subset_rows(body)

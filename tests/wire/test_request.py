@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from shapegate_wire.errors import MalformedRequest, WireError
 from shapegate_wire.offset import BEFORE_ALL, Now, Offset
-from shapegate_wire.request import PARAMETERS_MAX, VALUE_CHARS_MAX, ShapeRequest, parse_request
+from shapegate_wire.request import PARAMETERS_MAX, ShapeRequest, parse_request
 from shapegate_wire.shape import LogMode, Replica, ShapeDefinition
+from shapegate_wire.subset import SubsetRequest
+from shapegate_wire.text import VALUE_CHARS_MAX
 
 Pairs = list[tuple[str, str]]
 
@@ -114,8 +116,8 @@ def test_P_04_a_repeated_parameter_is_refused_whichever_value_would_win() -> Non
         "subset[where]",
         "subset[params][1]",
         "subset__params[1]",
-        "subset__where",
-        "subset__limit",
+        "subset__where[]",
+        "subset__limit[0]",
         "table[]",
         "table[0]",
         "offset[]",
@@ -311,12 +313,23 @@ HANDLES = st.from_regex(r"[0-9]{1,20}-[0-9]{16}", fullmatch=True)
 CACHE_KEYS = st.none() | st.from_regex(r"[0-9A-Za-z_.:~-]{0,20}", fullmatch=True)
 
 
+FILLED = TEXTS.filter(lambda text: bool(text.strip()))
+NUMBERS = st.none() | st.integers(1, 2**31 - 1)
+SUBSETS = st.one_of(
+    st.builds(SubsetRequest, where=FILLED, params=st.lists(TEXTS, max_size=12).map(tuple)),
+    st.builds(
+        SubsetRequest, where=st.none() | FILLED, order_by=FILLED, limit=NUMBERS, offset=NUMBERS | st.just(0)
+    ),
+)
+
+
 @st.composite
 def requests(draw: st.DrawFn) -> ShapeRequest:
     """Any request that a client may make."""
     start = draw(st.sampled_from([BEFORE_ALL, Now.NOW, None]))
     offset = start if start is not None else Offset(draw(st.integers(0, 2**64 - 1)), draw(st.integers(0, 99)))
-    live = start is None and draw(st.booleans())
+    subset = draw(st.none() | SUBSETS)
+    live = subset is None and start is None and draw(st.booleans())
     return ShapeRequest(
         definition=draw(DEFINITIONS),
         offset=offset,
@@ -326,6 +339,7 @@ def requests(draw: st.DrawFn) -> ShapeRequest:
         cursor=draw(st.none() | st.from_regex(r"[0-9]{0,20}", fullmatch=True)),
         expired_handle=draw(CACHE_KEYS),
         cache_buster=draw(CACHE_KEYS),
+        subset=subset,
     )
 
 
@@ -354,9 +368,10 @@ def test_P_04_repeating_any_parameter_makes_any_request_malformed(
 
 @settings(max_examples=100, deadline=None)
 @given(request=requests())
-def test_P_19_the_position_is_all_but_the_definition(request: ShapeRequest) -> None:
+def test_P_19_the_position_is_all_but_definition_and_subset(request: ShapeRequest) -> None:
     definition, position = request.definition.to_query(), request.position_query()
-    assert definition + position == request.to_query()
+    subset = [] if request.subset is None else request.subset.to_query()
+    assert definition + position + subset == request.to_query()
     assert {name for name, _ in position} <= {
         "offset",
         "handle",
@@ -381,13 +396,19 @@ KNOWN = [
     "live_sse",
     "cursor",
     "params[1]",
+    "subset__where",
+    "subset__params",
+    "subset__limit",
+    "subset__order_by",
 ]
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     pairs=st.lists(
-        st.tuples(st.sampled_from(KNOWN) | st.text(), st.sampled_from(["-1", "0_0", "true"]) | st.text())
+        st.tuples(
+            st.sampled_from(KNOWN) | st.text(), st.sampled_from(["-1", "0_0", "true", "{}"]) | st.text()
+        )
     )
 )
 def test_nothing_but_a_wire_error_escapes_and_what_is_read_is_read_again(pairs: Pairs) -> None:

@@ -95,6 +95,18 @@ class Unknown:
     """A control message or event of a later protocol; to be ignored."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubsetRows:
+    """A complete answer to a subset request (PROTOCOL 3.7)."""
+
+    rows: tuple[Change, ...]
+    """Inserts: rows as they are now."""
+    end: SnapshotEnd
+    """Which transactions they show."""
+    database_lsn: int
+    """A log that has come that far has everything that they show."""
+
+
 Message = Change | UpToDate | MustRefetch | SnapshotEnd | MoveIn | MoveOut | Unknown
 
 _MESSAGE: Final = "a message"
@@ -119,6 +131,18 @@ def parse_message(item: object) -> Message:
     if "event" in headers:
         return _event(headers)
     return Unknown()
+
+
+def parse_subset_rows(body: object) -> SubsetRows:
+    """Read the decoded body of a subset. Raises MalformedResponse for anything else."""
+    subset = _object(body, "a subset")
+    metadata = _object(subset.get("metadata"), "the metadata of a subset")
+    rows = [message for message in parse_body(subset.get("data")) if isinstance(message, Change)]
+    if any(row.operation is not Operation.INSERT for row in rows):
+        raise MalformedResponse("a subset has changes that are no inserts")
+    return SubsetRows(
+        rows=tuple(rows), end=_snapshot_end(metadata), database_lsn=_integer(metadata.get("database_lsn"))
+    )
 
 
 def _change(message: Mapping[str, object], headers: Mapping[str, object]) -> Change:
@@ -152,13 +176,17 @@ def _control(headers: Mapping[str, object]) -> Message:
         case "must-refetch":
             return MustRefetch()
         case "snapshot-end":
-            return SnapshotEnd(
-                xmin=_integer(headers.get("xmin")),
-                xmax=_integer(headers.get("xmax")),
-                xip_list=_integers(headers.get("xip_list")),
-            )
+            return _snapshot_end(headers)
         case _:
             return Unknown()
+
+
+def _snapshot_end(headers: Mapping[str, object]) -> SnapshotEnd:
+    return SnapshotEnd(
+        xmin=_integer(headers.get("xmin")),
+        xmax=_integer(headers.get("xmax")),
+        xip_list=_integers(headers.get("xip_list")),
+    )
 
 
 def _event(headers: Mapping[str, object]) -> Message:

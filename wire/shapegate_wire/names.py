@@ -23,6 +23,14 @@ SECRET: Final = "secret"  # noqa: S105  # the name of a parameter, not a secret
 API_SECRET: Final = "api_secret"  # noqa: S105  # the same, in its old spelling
 SOURCE_ID: Final = "source_id"
 SUBSET_PREFIX: Final = "subset__"
+LIMIT: Final = "limit"
+ORDER_BY: Final = "order_by"
+WHERE_EXPR: Final = "where_expr"
+ORDER_BY_EXPR: Final = "order_by_expr"
+SUBSET_FIELDS: Final = (WHERE, PARAMS, LIMIT, OFFSET, ORDER_BY)
+"""What a subset is asked by: keys of a POST's body and, behind the prefix, parameters of a query."""
+SUBSET_IGNORED: Final = (WHERE_EXPR, ORDER_BY_EXPR)
+"""What published clients send beside it, as trees; Electric reads the texts only (REQUIREMENTS P-12)."""
 
 ELECTRIC_HANDLE: Final = "electric-handle"
 ELECTRIC_OFFSET: Final = "electric-offset"
@@ -41,3 +49,8 @@ ETAG: Final = "etag"
 def param(index: int) -> str:
     """Name of the query parameter that carries the value of `$index`; the first is 1."""
     return f"{PARAMS}[{index}]"
+
+
+def subset(field: str) -> str:
+    """Name of the query parameter that carries a field of a subset."""
+    return SUBSET_PREFIX + field

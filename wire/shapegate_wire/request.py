@@ -1,7 +1,7 @@
-"""A shape request: a definition, a position in its log and the keys that only caches look at.
+"""A shape request: a definition, a position in its log, a subset, and the keys that only caches look at.
 
-`parse` is the strict reading of a gate: each parameter once, no unknown name, no bracket form but `params[n]`
-(PROTOCOL 1.2; REQUIREMENTS P-04, P-05, P-50, P-51). Pure: no I/O, no clock.
+`parse_request` is the strict reading of a gate: each parameter once, no unknown name, no bracket form but
+`params[n]` (PROTOCOL 1.2; REQUIREMENTS P-04, P-05, P-50, P-51). Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from shapegate_wire.errors import MalformedRequest, WireError
 from shapegate_wire.identifier import parse_columns, parse_table
 from shapegate_wire.offset import BEFORE_ALL, Now, Offset, parse_offset
 from shapegate_wire.shape import LogMode, QueryPairs, Replica, ShapeDefinition
+from shapegate_wire.subset import SubsetRequest, parse_subset_body, parse_subset_query
+from shapegate_wire.text import check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,10 +28,7 @@ E = TypeVar("E", bound=Enum)
 
 PARAMETERS_MAX: Final = 240
 """More than any legal request has: 200 filter parameters and the fixed names."""
-VALUE_CHARS_MAX: Final = 8_000
 
-_NOT_TEXT: Final = re.compile("[\x00\ufffd\ud800-\udfff]")
-"""NUL, and what decoders make of bytes that are no UTF-8: U+FFFD or lone surrogates."""
 _PARAM: Final = re.compile(r"params\[([1-9][0-9]{0,3})\]", re.ASCII)
 _HANDLE: Final = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
 _CURSOR: Final = re.compile(r"[0-9]{0,20}", re.ASCII)
@@ -49,20 +48,9 @@ _KNOWN: Final = frozenset(
         names.CURSOR,
         names.EXPIRED_HANDLE,
         names.CACHE_BUSTER,
+        *map(names.subset, names.SUBSET_FIELDS + names.SUBSET_IGNORED),
     }
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubsetRequest:
-    """A question for some rows of the shape as they are now, beside its log (PROTOCOL 1.4)."""
-
-    where: str | None = None
-    """A further filter, with its own `$1`, `$2`, ...; None and only None means none."""
-    params: tuple[str, ...] = ()
-    order_by: str | None = None
-    limit: int | None = None
-    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +71,11 @@ class ShapeRequest:
 
     def to_query(self) -> QueryPairs:
         """Print the whole request as query parameters."""
-        return self.definition.to_query() + self.position_query()
+        subset = [] if self.subset is None else self.subset.to_query()
+        return self.definition.to_query() + self.position_query() + subset
 
     def position_query(self) -> QueryPairs:
-        """Print everything but the definition: what a gate passes on as it came."""
+        """Print everything but definition and subset: what a gate passes on as it came."""
         pairs: QueryPairs = [
             (names.OFFSET, self.offset.value if isinstance(self.offset, Now) else str(self.offset))
         ]
@@ -102,11 +91,15 @@ class ShapeRequest:
         return pairs + [(name, value) for name, value in optional if value is not None]
 
 
-def parse_request(pairs: Iterable[tuple[str, str]]) -> ShapeRequest:
-    """Read decoded query parameters strictly. Raises MalformedRequest, which names every problem at once."""
+def parse_request(pairs: Iterable[tuple[str, str]], body: bytes | None = None) -> ShapeRequest:
+    """Read decoded query parameters strictly, and the body of a POST, which holds the subset then.
+
+    Raises MalformedRequest, which names every problem at once.
+    """
     given = list(pairs)
     reader = _Reader(given)
     definition = reader.definition()
+    subset = reader.subset(body)
     offset = reader.read(names.OFFSET, parse_offset)
     live = reader.read(names.LIVE, _flag) or False
     sse = [reader.read(name, _flag) for name in (names.LIVE_SSE, names.EXPERIMENTAL_LIVE_SSE)]
@@ -130,11 +123,13 @@ def parse_request(pairs: Iterable[tuple[str, str]]) -> ShapeRequest:
         definition=definition,
         offset=offset,
         handle=handle,
-        live=live,
-        live_sse=any(sse),
+        # To Electric they mean nothing in a request for a subset, which is answered at once (recorded).
+        live=live and subset is None,
+        live_sse=any(sse) and subset is None,
         cursor=cursor,
         expired_handle=expired,
         cache_buster=buster,
+        subset=subset,
     )
 
 
@@ -163,11 +158,12 @@ class _Reader:
 
     def _take(self, name: str, value: str) -> None:
         numbered = _PARAM.fullmatch(name)
-        if _NOT_TEXT.search(value):
-            self.problem(name[:80], "is not valid UTF-8 text")
-        elif len(value) > VALUE_CHARS_MAX:
-            self.problem(name[:80], f"has {len(value)} characters: at most {VALUE_CHARS_MAX} are read")
-        elif numbered:
+        try:
+            check_text(value)
+        except WireError as exc:
+            self.problem(name[:80], str(exc))
+            return
+        if numbered:
             self.params[int(numbered[1])] = value
         elif name in _KNOWN:
             self.values[name] = value
@@ -183,6 +179,18 @@ class _Reader:
             return parse(text)
         except WireError as exc:
             self.problem(name, str(exc))
+            return None
+
+    def subset(self, body: bytes | None) -> SubsetRequest | None:
+        """Read the subset, of the body if there is one; None if there is none or a problem was noted."""
+        if body is not None:
+            for name in self.names:
+                if name.startswith(names.SUBSET_PREFIX):
+                    self.problem(name[:80], "is for a GET: expected it in the body, without the prefix")
+        try:
+            return parse_subset_query(self.values) if body is None else parse_subset_body(body)
+        except MalformedRequest as exc:
+            self.problems += exc.problems
             return None
 
     def definition(self) -> ShapeDefinition | None:

@@ -48,6 +48,13 @@ def test_what_is_no_integer_is_refused(text: str) -> None:
         ("1e100", Kind.NUMERIC, "1" + "0" * 100),
         ("1e-100", Kind.NUMERIC, "0." + "0" * 99 + "1"),
         ("9e37", Kind.FLOAT4, "9" + "0" * 37),
+        ("10e99", Kind.NUMERIC, "1" + "0" * 100),
+        ("0.01e-98", Kind.NUMERIC, "0." + "0" * 99 + "1"),
+        ("120e-100", Kind.NUMERIC, "0." + "0" * 97 + "12"),
+        ("-120", Kind.NUMERIC, "-120"),
+        ("12.345", Kind.FLOAT8, "12.345"),
+        ("123456789e-9", Kind.FLOAT4, "0.123456789"),
+        ("1" + "0" * 37, Kind.FLOAT4, "1" + "0" * 37),
     ],
 )
 def test_a_decimal_is_printed_in_one_way(text: str, kind: Kind, expected: str) -> None:
@@ -67,6 +74,9 @@ def test_a_decimal_is_printed_in_one_way(text: str, kind: Kind, expected: str) -
         ),
         *((text, Kind.FLOAT4) for text in ("1e38", "1e-38", "1234567891")),
         ("1234567890123456", Kind.NUMERIC),
+        ("10e100", Kind.NUMERIC),
+        ("0.1e-100", Kind.NUMERIC),
+        ("12e307", Kind.FLOAT8),
     ],
 )
 def test_what_a_double_cannot_tell_apart_is_refused(text: str, kind: Kind) -> None:

@@ -13,6 +13,7 @@ What is decided here, where SECURITY or Electric leave a choice:
   a double tells apart (15, for float8 17) are refused; a row of more digits can still be judged in two ways,
   and so can text by `<` (bytes or collation), by ILIKE, lower and upper beyond ASCII. A client may then see
   a row of its own scope late or not at all; the scope itself is not touched.
+- Two constants are not compared, but `true = true` is folded: TanStack DB sends it where it has no filter.
 - NULL in a list is folded into SQL's own answer; in other arrays it is refused. Text of a bare `ARRAY['...']`
   takes the column's type.
 - Columns of types that are not compared alike (char(n), jsonb, bytea, interval, ...) are tested for NULL

@@ -23,13 +23,13 @@ _PLAIN: Final = re.compile(r"[0-9A-Za-z_.+-]+", re.ASCII)
 def parse_array(text: str) -> tuple[str | None, ...]:
     """Read an array of one dimension; NULL is None. Raises ValueError, which says what is wrong."""
     body = text.strip(" \t\n\r")
-    if not (body.startswith("{") and body.endswith("}") and len(body) >= 2):
+    if not (body.startswith("{") and body.endswith("}")):
         raise ValueError("an array as {a,b}")
     if not body[1:-1].strip(" \t\n\r"):
         return ()
     items: list[str | None] = []
     at = 0
-    while body[at] != "}" or at == 0:
+    while body[at] != "}":
         matched = _ITEM.match(body, at + 1)
         if matched is None or body[matched.end() : matched.end() + 1] not in (",", "}"):
             raise ValueError("an array of one dimension as {a,b}, elements with commas or braces in quotes")

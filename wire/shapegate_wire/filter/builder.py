@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from shapegate_wire.filter import tree
 from shapegate_wire.filter.kinds import INTEGERS, ColumnType, Kind
 from shapegate_wire.filter.rules import TEXT, check_comparator, column_side, scalar_type, type_for, value_type
-from shapegate_wire.filter.terms import Literal, Placed
+from shapegate_wire.filter.terms import Literal, Placed, Spelling
 from shapegate_wire.filter.tree import ArrayComparator, Comparator, Quantifier, Truth
 
 if TYPE_CHECKING:
@@ -54,7 +54,9 @@ class Builder:
         raise term.refused("a condition", "only a boolean column stands alone")
 
     def compared(self, left: Term, comparator: Comparator, right: Term) -> tree.Condition:
-        """Compare two terms, at least one of them a column's."""
+        """Compare two terms, at least one of them a column's, or two of `true` and `false`."""
+        if isinstance(left, Literal) and isinstance(right, Literal):
+            return self._truths_compared(left, comparator, right)
         if isinstance(left, Literal):
             left, right, comparator = right, left, _FLIPPED[comparator]
         left = column_side(left)
@@ -166,6 +168,17 @@ class Builder:
         """Join by OR; what is joined by OR already is taken apart."""
         parts = (item.items if isinstance(item, tree.Either) else (item,) for item in items)
         return tree.Either(tuple(chain.from_iterable(parts)))
+
+    def _truths_compared(self, left: Literal, comparator: Comparator, right: Literal) -> Truth:
+        """Fold `true = true`, which TanStack DB sends where it has no filter (its sql-compiler.ts)."""
+        for term in (left, right):
+            if term.spelling is not Spelling.BOOL or term.cast is not None:
+                column_side(term)
+        if comparator not in (Comparator.EQUAL, Comparator.UNEQUAL):
+            raise left.refused("= or <> between true and false")
+        self._reader.count(left.start)
+        equal = self.standing_alone(left) is self.standing_alone(right)
+        return Truth.TRUE if equal is (comparator is Comparator.EQUAL) else Truth.FALSE
 
     def _other_side(
         self, type_: ColumnType, right: Term, *, as_set: bool = False
