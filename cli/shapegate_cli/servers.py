@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,6 +16,10 @@ from shapegate_cli.running import stop_signal
 if TYPE_CHECKING:
     from shapegate_proxy.config import ProxyConfig
 
+STOP_SECONDS: Final = 9.5
+"""After so long the proxy has stopped, whatever hangs: what starts it again often waits 10 s."""
+_LOG: Final = logging.getLogger("shapegate.proxy")
+
 
 @click.command()
 def proxy() -> None:
@@ -23,22 +27,28 @@ def proxy() -> None:
 
     See .env.example for all of them, and `shapegate config` for what they amount to.
     """
-    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.configuration import read_configuration
     from shapegate_proxy.errors import ConfigError
+    from shapegate_proxy.logs import configure_logs
 
     with explained({ConfigError: Failed, OSError: Failed}):
-        read = ProxyConfig.from_env(os.environ)
-        logging.basicConfig(level=read.log_level.upper(), format=_log_format(read.log_format))
+        read = read_configuration(os.environ).config
+        configure_logs(format_name=read.log_format, level=read.log_level)
         asyncio.run(_proxy(read))
 
 
 async def _proxy(read: ProxyConfig) -> None:
     from shapegate_proxy.app import open_proxy
+    from shapegate_proxy.logs import LogEvent
     from shapegate_proxy.observe import LogObserver
 
-    async with stop_signal() as stopped, open_proxy(read, observer=LogObserver()) as url:
-        click.echo(f"proxy listens on {url}", err=True)
+    async with (
+        stop_signal(within_seconds=STOP_SECONDS) as stopped,
+        open_proxy(read, observer=LogObserver()) as url,
+    ):
+        _LOG.info(LogEvent(name="listening", fields={"url": str(url)}))
         await stopped.wait()
+        _LOG.info(LogEvent(name="stopping", fields={}))
 
 
 @click.command()
@@ -78,20 +88,18 @@ async def _issuer(database_url: str, port: int, key_file: Path) -> None:
 
 @click.command()
 def config() -> None:
-    """Print what the proxy would run with; secrets are masked. Exit code 1 if it would not start."""
-    from shapegate_proxy.app import load_policy
-    from shapegate_proxy.config import ProxyConfig
+    """Print what the proxy would run with, and where each value comes from; secrets are masked.
+
+    Exit code 1 if it would not start.
+    """
+    from shapegate_proxy.configuration import read_configuration
     from shapegate_proxy.errors import ConfigError
 
     try:
-        read = ProxyConfig.from_env(os.environ)
-        tables = load_policy(read).tables
+        read = read_configuration(os.environ)
     except ConfigError as exc:
         raise Failed("\n".join(exc.problems)) from exc
-    for name, value in read.effective().items():
-        click.echo(f"{name} = {value}")
-    click.echo(f"tables = {', '.join(sorted(str(table) for table in tables))}")
-
-
-def _log_format(name: str) -> str:
-    return "%(message)s" if name == "json" else "%(asctime)s %(levelname)s %(name)s %(message)s"
+    for setting in read.settings:
+        click.echo(f"{setting.name} = {setting.value}  ({setting.origin})")
+    tables = ", ".join(sorted(str(table) for table in read.policy.tables))
+    click.echo(f"tables = {tables}  (file {read.config.policy_path})")

@@ -31,8 +31,11 @@ LOOK_SECONDS: Final = 5.0
 """How often the sessions of requests under way are looked up without a notice."""
 QUERY_SECONDS: Final = 3.0
 BLIND_SECONDS_MAX: Final = 10.0
-"""How long requests under way go on while nobody can be asked; with a query on top less than 15 s."""
+"""How long after the last good question requests under way go on; with another one on top less than 15 s."""
 RETRY_SECONDS: Final = 1.0
+CLOSE_SECONDS: Final = 2.0
+HEARTBEAT_SECONDS: Final = 15.0
+"""How often the listening connection has to show that it is not dead without a word."""
 CACHED_MAX: Final = 50_000
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _FAULTS: Final = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -57,6 +60,10 @@ class Sessions(Protocol):
     async def available(self) -> bool:
         """Say whether somebody can be asked."""
 
+    @property
+    def failures(self) -> int:
+        """How often nobody could be asked up to now."""
+
 
 class UncheckedSessions:
     """No database is configured: every session counts until its token ends."""
@@ -68,6 +75,11 @@ class UncheckedSessions:
         """Nobody has to be asked."""
         return True
 
+    @property
+    def failures(self) -> int:
+        """Nobody is asked."""
+        return 0
+
 
 class PostgresSessions:
     """Sessions in Postgres; made by `open_sessions`."""
@@ -78,8 +90,12 @@ class PostgresSessions:
         held: HeldRequests,
         *,
         monotonic: Callable[[], float] = time.monotonic,
+        query_seconds: float = QUERY_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self._pool = pool
+        self._query_seconds = query_seconds
+        self._look_seconds = look_seconds
         self._held = held
         self._monotonic = monotonic
         self._believed: dict[str, tuple[str, str, float]] = {}
@@ -88,12 +104,15 @@ class PostgresSessions:
         self._epoch = 0
         """Counts notices, so that an answer from before one is not believed after it."""
         self._looked_at = monotonic()
+        """When the last question began that was answered; a revocation after it may be unseen."""
+        self.failures = 0
+        """How often Postgres did not answer up to now."""
 
     async def confirm(self, principal: Principal) -> None:
-        """See `Sessions.confirm`; a token without a session does not count here."""
+        """See `Sessions.confirm`; without a session the issuer's are not kept here, and the token counts."""
         session = principal.session
         if session is None:
-            raise InvalidToken("The token names no session")
+            return
         known = self._believed.get(session)
         if known is None or self._monotonic() - known[2] > BELIEVED_SECONDS:
             known = (await self._look_up(frozenset({session}))).get(session)
@@ -117,7 +136,7 @@ class PostgresSessions:
         """Look up the sessions of requests under way, after each notice and every few seconds, for ever."""
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_SECONDS):
+                async with asyncio.timeout(self._look_seconds):
                     await self._noticed.wait()
             self._noticed.clear()
             if not await self.look():
@@ -130,14 +149,16 @@ class PostgresSessions:
         Asks also when nothing is under way, so that the time of the last answer is true.
         Says whether there was an answer.
         """
-        under_way = self._held.sessions
+        under_way, began = self._held.sessions, self._monotonic()
         try:
             active = await self._look_up(under_way)
-        except SessionsUnavailable:
+        except Exception as exc:  # noqa: BLE001  # the boundary of the loop: whatever fails, nobody was asked
+            if not isinstance(exc, SessionsUnavailable):
+                _LOG.error("looking up sessions failed: %s", type(exc).__name__)
             if self._monotonic() - self._looked_at > BLIND_SECONDS_MAX:
                 self._held.end_sessions(under_way, SessionsUnavailable)
             return False
-        self._looked_at = self._monotonic()
+        self._looked_at = began
         self._held.end_sessions(under_way - active.keys(), _revoked)
         return True
 
@@ -145,9 +166,9 @@ class PostgresSessions:
         epoch, asked_at = self._epoch, self._monotonic()
         wanted = [session for session in sessions if _UUID.fullmatch(session)]
         try:
-            async with asyncio.timeout(QUERY_SECONDS), self._pool.acquire() as connection:
-                rows = await connection.fetch(_ACTIVE, wanted)
+            rows = await self._fetch(wanted)
         except _FAULTS as exc:
+            self.failures += 1
             _LOG.warning("sessions cannot be looked up: %s", type(exc).__name__)
             raise SessionsUnavailable from exc
         found = {row["jti"]: (row["user_id"], row["organization_id"], asked_at) for row in rows}
@@ -157,6 +178,18 @@ class PostgresSessions:
             self._believed.update(found)
         return found
 
+    async def _fetch(self, sessions: list[str]) -> list[asyncpg.Record]:
+        """Ask Postgres; a connection that does not answer is cut, since giving it back would wait for it."""
+        async with asyncio.timeout(self._query_seconds):
+            connection = await self._pool.acquire(timeout=self._query_seconds)
+            try:
+                return await connection.fetch(_ACTIVE, sessions)
+            except BaseException:
+                connection.terminate()
+                raise
+            finally:
+                await self._pool.release(connection)
+
 
 @asynccontextmanager
 async def open_sessions(database_url: Secret, held: HeldRequests) -> AsyncIterator[PostgresSessions]:
@@ -164,15 +197,18 @@ async def open_sessions(database_url: Secret, held: HeldRequests) -> AsyncIterat
     pool = asyncpg.create_pool(
         database_url.reveal(), min_size=0, max_size=4, timeout=QUERY_SECONDS, command_timeout=QUERY_SECONDS
     )
+    await pool  # which connects to nobody yet
     sessions = PostgresSessions(pool, held)
     tasks = [asyncio.create_task(sessions.watch()), asyncio.create_task(_listen(database_url, sessions))]
     try:
-        async with pool:
-            yield sessions
+        yield sessions
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()  # cut off, it terminates what is left
 
 
 async def _listen(database_url: Secret, sessions: PostgresSessions) -> None:
@@ -187,7 +223,11 @@ async def _listen(database_url: Secret, sessions: PostgresSessions) -> None:
             try:
                 await connection.add_listener(CHANNEL, sessions.notice)
                 sessions.notice()  # what happened before nobody heard
-                await ended.wait()
+                while not ended.is_set():
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(HEARTBEAT_SECONDS):
+                            await ended.wait()
+                    await connection.execute("SELECT 1")
             finally:
                 connection.terminate()
         await asyncio.sleep(RETRY_SECONDS)

@@ -1,42 +1,39 @@
-"""From a bearer token to a Principal: the only place where one is made.
-
-The checks that PyJWT does not make come first: size, form, duplicate keys, header keys, number types
-(SECURITY J-01 to J-07, I-15).
-"""
+"""From a bearer token to a Principal: the only place where one is made (SECURITY I-15, J-01, J-15)."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 import re
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import jwt
 
-from shapegate_proxy.errors import InvalidToken, MalformedAuthorization, MissingToken, NoOrganization
+from shapegate_proxy.errors import InvalidToken, MalformedAuthorization, MissingToken
 from shapegate_proxy.principal import Principal
+from shapegate_proxy.proven import ProvenToken, ProvenTokens
+from shapegate_proxy.token_body import (
+    read_further,
+    read_lifetime,
+    read_org,
+    read_role,
+    read_session,
+    read_user,
+)
+from shapegate_proxy.unverified import UnverifiedToken, parse_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
     from shapegate_proxy.config import IssuerConfig
-    from shapegate_proxy.keys import KeySource
+    from shapegate_proxy.keys import KeySource, VerificationKey
+    from shapegate_proxy.token_body import Lifetime
 
 TOKEN_CHARS_MAX: Final = 8_192
-CLAIM_DEPTH_MAX: Final = 16
-USER_CHARS_MAX: Final = 256
-INSTANT_MAX: Final = 253_370_764_800
-"""The year 9999 in seconds: the last that Python's datetime holds."""
-NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 _BEARER: Final = re.compile(
     r"Bearer +(?P<token>[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)", re.ASCII | re.I
 )
-_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
-_HEADER_KEYS: Final = frozenset({"alg", "kid", "typ"})
-_TYPES: Final = frozenset({"jwt", "at+jwt"})
 
 
 def bearer_token(values: Sequence[str]) -> str:
@@ -56,112 +53,123 @@ def bearer_token(values: Sequence[str]) -> str:
     return matched["token"]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedIssuer:
+    """One entry of the configuration with the keys that prove its tokens, and no others."""
+
+    config: IssuerConfig
+    keys: KeySource
+    sessions: bool
+    """Whether its sessions are looked up, so that a token has to name one."""
+
+
 class Verifier:
     """Proves who a token speaks for."""
 
-    def __init__(self, config: IssuerConfig, keys: KeySource, *, clock: Callable[[], datetime]) -> None:
-        self._config = config
-        self._keys = keys
+    def __init__(
+        self,
+        issuers: Sequence[TrustedIssuer],
+        *,
+        clock: Callable[[], datetime],
+        proven: ProvenTokens | None = None,
+    ) -> None:
+        self._issuers = issuers
+        self._by_signer = {
+            (issuer.config.issuer, algorithm): issuer
+            for issuer in issuers
+            for algorithm in issuer.config.algorithms
+        }
         self._clock = clock
+        self._proven = ProvenTokens() if proven is None else proven
 
     async def verify(self, token: str) -> Principal:
         """Verify signature, issuer, audience and times, and read the claims.
 
         Raises InvalidToken, NoOrganization or KeysUnavailable.
         """
-        header, claims = (_segment(part) for part in token.split(".")[:2])
-        if not header.keys() <= _HEADER_KEYS or str(header.get("typ", "JWT")).lower() not in _TYPES:
-            raise InvalidToken("The token's header has keys or a type that are not accepted")
-        kid = header.get("kid")
-        key = await self._keys.find(kid if isinstance(kid, str) else None)
-        if key is None or header.get("alg") != key.algorithm:
-            raise InvalidToken("The token is signed with a key or an algorithm that is not accepted")
+        proven = self._proven.recall(token)
+        if proven is None or not await proven.stands():
+            self._proven.forget(token)
+            proven = await self._prove(token)
+            self._proven.remember(token, proven)
+        proven.lifetime.check(self._clock())
+        return proven.principal
+
+    def knows(self, token: str) -> bool:
+        """Say whether the token was proven before, so that verifying it costs next to nothing."""
+        return self._proven.recall(token) is not None
+
+    def claimed_user(self, token: str) -> str | None:
+        """Read whose the token claims to be, unproven; None if it is no token of an issuer known here."""
         try:
-            jwt.decode(
-                token,
-                key.key,  # type: ignore[arg-type]  # made by PyJWT for exactly this algorithm
-                algorithms=[key.algorithm],
-                issuer=self._config.issuer,
-                audience=self._config.audience,
-                options={
-                    "require": ["exp", "iss", "aud", "sub"],
-                    "verify_exp": False,
-                    "verify_nbf": False,
-                    "verify_iat": False,
-                },
-            )
-        except (jwt.PyJWTError, ValueError, TypeError) as exc:
-            raise InvalidToken("The token does not verify") from exc
-        return self._principal(claims)
+            unverified = parse_token(token)
+            issuer = self._by_signer.get((unverified.issuer, unverified.algorithm))
+            return None if issuer is None else read_user(unverified.claims, issuer.config)
+        except InvalidToken:
+            return None
 
-    def _principal(self, claims: Mapping[str, object]) -> Principal:
-        user = claims.get("sub")
-        if not isinstance(user, str) or not 0 < len(user) <= USER_CHARS_MAX or not user.isprintable():
-            raise InvalidToken("The token names no user")
-        org = claims.get(self._config.org_claim)
-        if not isinstance(org, str) or _UUID.fullmatch(org) is None or org == NIL_UUID:
-            raise NoOrganization("The token names no organization")
-        role, session = claims.get(self._config.role_claim), claims.get("jti")
-        return Principal(
-            issuer=self._config.issuer,
-            user=user,
-            org=org.lower(),
-            role=role if isinstance(role, str) else None,
-            session=session if isinstance(session, str) else None,
-            claims={},
-            expires_at=self._expiry(claims),
+    @property
+    def failures(self) -> int:
+        """How often the keys of some issuer could not be fetched up to now."""
+        return sum(issuer.keys.failures for issuer in self._issuers)
+
+    def available(self) -> Mapping[str, bool]:
+        """Say of each issuer whether its tokens can be verified now."""
+        names = dict.fromkeys(issuer.config.issuer for issuer in self._issuers)
+        return {
+            name: all(issuer.keys.available() for issuer in self._issuers if issuer.config.issuer == name)
+            for name in names
+        }
+
+    async def _prove(self, token: str) -> ProvenToken:
+        """Choose the entry by the token's issuer and algorithm, then trust that entry's key alone."""
+        unverified = parse_token(token)
+        issuer = self._by_signer.get((unverified.issuer, unverified.algorithm))
+        if issuer is None:
+            raise InvalidToken("The token's issuer and algorithm are not accepted here")
+        key = await issuer.keys.find(unverified.kid)
+        if key is None or key.algorithm != unverified.algorithm:
+            raise InvalidToken("The token is signed with a key or an algorithm that is not accepted")
+        _check_signature(token, key, issuer.config)
+        lifetime = read_lifetime(unverified.claims, issuer.config)
+        lifetime.check(self._clock())
+        return ProvenToken(
+            principal=_principal(unverified, issuer, lifetime),
+            lifetime=lifetime,
+            keys=issuer.keys,
+            kid=unverified.kid,
+            key=key,
         )
 
-    def _expiry(self, claims: Mapping[str, object]) -> datetime:
-        """Check the three times with our own clock; return the end of the token's life, leeway included."""
-        now, leeway = self._clock().timestamp(), self._config.leeway_seconds
-        expires, begins, issued = (_instant(claims, name) for name in ("exp", "nbf", "iat"))
-        if expires is None:
-            raise InvalidToken("The token has no end")
-        if expires + leeway <= now:
-            raise InvalidToken("The token is expired")
-        if max(begins or 0.0, issued or 0.0) > now + leeway:
-            raise InvalidToken("The token is not valid yet")
-        return datetime.fromtimestamp(expires + leeway, tz=UTC)
 
-
-def _instant(claims: Mapping[str, object], name: str) -> float | None:
-    """Read a NumericDate (RFC 7519 2): a JSON number, not a text and not a boolean."""
-    value = claims.get(name)
-    if value is None and name not in claims:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= INSTANT_MAX:
-        raise InvalidToken(f"The token's {name} is not a number of seconds")
-    return float(value)
-
-
-def _segment(text: str) -> Mapping[str, object]:
-    """Decode one JSON segment strictly: no duplicate key, no NaN, bounded depth. Raises InvalidToken."""
+def _check_signature(token: str, key: VerificationKey, config: IssuerConfig) -> None:
+    """Check signature, `iss` and `aud`; the times are checked by our own clock."""
     try:
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        loaded: object = json.loads(
-            raw.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant
+        jwt.decode(
+            token,
+            key.key,  # type: ignore[arg-type]  # made for exactly this algorithm
+            algorithms=[key.algorithm],
+            issuer=config.issuer,
+            audience=config.audience,
+            options={
+                "require": ["exp", "iss", "aud"],
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
         )
-    except (ValueError, binascii.Error, RecursionError) as exc:
-        raise InvalidToken("The token is not made of strict JSON objects") from exc
-    if not isinstance(loaded, dict) or not _shallow(loaded, CLAIM_DEPTH_MAX):
-        raise InvalidToken("The token is not made of strict JSON objects")
-    return loaded
+    except (jwt.PyJWTError, ValueError, TypeError) as exc:
+        raise InvalidToken("The token does not verify") from exc
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    if len({name for name, _ in pairs}) != len(pairs):
-        raise ValueError("duplicate key")
-    return dict(pairs)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(name)
-
-
-def _shallow(value: object, depth: int) -> bool:
-    if isinstance(value, dict):
-        return depth > 0 and all(_shallow(item, depth - 1) for item in value.values())
-    if isinstance(value, list):
-        return depth > 0 and all(_shallow(item, depth - 1) for item in value)
-    return True
+def _principal(unverified: UnverifiedToken, issuer: TrustedIssuer, lifetime: Lifetime) -> Principal:
+    said, config = unverified.claims, issuer.config
+    return Principal(
+        issuer=config.issuer,
+        user=read_user(said, config),
+        org=read_org(said, config),
+        role=read_role(said, config),
+        session=read_session(said) if issuer.sessions else None,
+        claims=read_further(said, config),
+        expires_at=lifetime.expires_at,
+    )

@@ -1,4 +1,4 @@
-"""Tokens: what proves a principal, and everything that does not."""
+"""Tokens: what proves a principal, by whose key, and everything that does not."""
 
 from __future__ import annotations
 
@@ -13,15 +13,76 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapegate_proxy.config import Secret
-from shapegate_proxy.errors import InvalidToken, MalformedAuthorization, MissingToken, NoOrganization, Refused
-from shapegate_proxy.keys import SharedSecret, VerificationKey
-from shapegate_proxy.tokens import Verifier, bearer_token
-from tests.proxy.builders import ACME, NOW, SECRET, USER, Clock, claims, issuer_config, token
+from shapegate_proxy.config import IssuerConfig, Secret
+from shapegate_proxy.errors import (
+    ExpiredToken,
+    InvalidToken,
+    KeysUnavailable,
+    MalformedAuthorization,
+    MissingToken,
+    NoOrganization,
+    Refused,
+)
+from shapegate_proxy.keys import FixedKey, VerificationKey, bind, bind_secret
+from shapegate_proxy.proven import ProvenTokens
+from shapegate_proxy.tokens import TrustedIssuer, Verifier, bearer_token
+from tests.proxy.builders import (
+    ACME,
+    AUDIENCE,
+    GLOBEX,
+    ISSUER,
+    NOW,
+    SECRET,
+    USER,
+    Clock,
+    claims,
+    issuer_config,
+    token,
+)
+
+OTHER_SECRET = "another-secret-of-more-than-32-bytes!"
 
 
-def verifier(now: datetime = NOW) -> Verifier:
-    return Verifier(issuer_config(), SharedSecret(Secret(SECRET)), clock=Clock(now))
+def shared(secret: str = SECRET, **changes: Any) -> TrustedIssuer:
+    """An entry with a shared secret."""
+    good: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "secret": Secret(secret)}
+    config = IssuerConfig(**(good | changes))
+    return TrustedIssuer(config=config, keys=FixedKey(bind_secret(Secret(secret))), sessions=True)
+
+
+def published(keys: Keys, **changes: Any) -> TrustedIssuer:
+    """An entry with keys that the test holds."""
+    good: dict[str, Any] = {"issuer": ISSUER, "audience": AUDIENCE, "public_key": "not read here"}
+    return TrustedIssuer(config=IssuerConfig(**(good | changes)), keys=keys, sessions=True)
+
+
+def verifier(now: datetime = NOW, **changes: Any) -> Verifier:
+    return Verifier([shared(**changes)], clock=Clock(now))
+
+
+class Keys:
+    """Keys by id that a test may take away; `asked` counts look-ups."""
+
+    def __init__(self, **by_kid: VerificationKey) -> None:
+        self.by_kid = by_kid
+        self.failing = False
+        self.failures = 0
+        self.asked = 0
+
+    async def find(self, kid: str | None) -> VerificationKey | None:
+        self.asked += 1
+        if self.failing:
+            raise KeysUnavailable
+        return None if kid is None else self.by_kid.get(kid)
+
+    def available(self) -> bool:
+        return not self.failing
+
+
+def verification_key(private: ed25519.Ed25519PrivateKey | ec.EllipticCurvePrivateKey) -> VerificationKey:
+    key = bind(private.public_key())
+    assert key is not None
+    return key
 
 
 def segment(value: object) -> str:
@@ -141,7 +202,7 @@ async def test_J_04_json_is_read_strictly(body: str) -> None:
         await verifier().verify(signed(HEADER, body))
 
 
-async def test_a_tampered_token_is_refused() -> None:
+async def test_J_01_a_tampered_token_is_refused() -> None:
     head, body, signature = token().split(".")
     other = segment(claims(organization_id="bbbbbbbb-bbbb-4bbb-8bbb-bbbbbbbbbbbb"))
     for bad in (f"{head}.{other}.{signature}", f"{head}.{body}.{'A' * len(signature)}", f"{head}.{body}.A"):
@@ -156,24 +217,9 @@ async def test_J_05_a_token_ends_when_the_clock_says_so() -> None:
         await verifier(NOW + timedelta(seconds=310)).verify(good)
 
 
-class OneKey:
-    def __init__(self, key: VerificationKey) -> None:
-        self._key = key
-
-    async def find(self, kid: str | None) -> VerificationKey | None:
-        return self._key if kid == "k1" else None
-
-    async def available(self) -> bool:
-        return True
-
-    async def close(self) -> None:
-        """Nothing to end."""
-
-
-async def test_an_ed25519_key_verifies_its_tokens_and_no_hmac_made_of_it() -> None:
+async def test_J_01_an_ed25519_key_verifies_its_tokens_and_no_hmac_made_of_it() -> None:
     private = ed25519.Ed25519PrivateKey.generate()
-    keys = OneKey(VerificationKey("EdDSA", private.public_key()))
-    verify = Verifier(issuer_config(), keys, clock=Clock()).verify
+    verify = Verifier([published(Keys(k1=verification_key(private)))], clock=Clock()).verify
     good = jwt.encode(claims(), private, algorithm="EdDSA", headers={"kid": "k1"})
     assert (await verify(good)).org == ACME
     public = private.public_key().public_bytes_raw()
@@ -183,12 +229,121 @@ async def test_an_ed25519_key_verifies_its_tokens_and_no_hmac_made_of_it() -> No
             await verify(bad)
 
 
-async def test_a_key_of_another_pair_does_not_verify() -> None:
-    keys = OneKey(VerificationKey("ES256", ec.generate_private_key(ec.SECP256R1()).public_key()))
-    other = ec.generate_private_key(ec.SECP256R1())
+async def test_J_01_a_key_of_another_pair_does_not_verify() -> None:
+    private, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     bad = jwt.encode(claims(), other, algorithm="ES256", headers={"kid": "k1"})
     with pytest.raises(InvalidToken):
-        await Verifier(issuer_config(), keys, clock=Clock()).verify(bad)
+        await Verifier([published(Keys(k1=verification_key(private)))], clock=Clock()).verify(bad)
+
+
+async def test_J_01_a_key_of_another_algorithm_than_the_header_says_is_not_tried() -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    entry = published(Keys(k1=verification_key(private)), algorithms=frozenset({"ES256", "EdDSA"}))
+    head, body, signature = jwt.encode(claims(), private, algorithm="EdDSA", headers={"kid": "k1"}).split(".")
+    head = segment({"alg": "ES256", "kid": "k1", "typ": "JWT"})
+    with pytest.raises(InvalidToken):
+        await Verifier([entry], clock=Clock()).verify(f"{head}.{body}.{signature}")
+
+
+async def test_J_01_two_entries_of_one_issuer_are_told_apart_by_the_algorithm() -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    keys = Keys(k1=verification_key(private))
+    entries = [shared(), published(keys, org_claim=("app", "org"))]
+    verify = Verifier(entries, clock=Clock()).verify
+    assert (await verify(token())).org == ACME
+    assert keys.asked == 0
+    other = jwt.encode(claims(app={"org": GLOBEX}), private, algorithm="EdDSA", headers={"kid": "k1"})
+    assert (await verify(other)).org == GLOBEX
+
+
+async def test_J_01_the_key_of_one_issuer_proves_nothing_for_another() -> None:
+    entries = [shared(), shared(OTHER_SECRET, issuer="urn:other")]
+    verify = Verifier(entries, clock=Clock()).verify
+    assert (await verify(token(iss="urn:other", secret=OTHER_SECRET))).issuer == "urn:other"
+    for bad in (token(iss="urn:other"), token(secret=OTHER_SECRET), token(iss="urn:unknown")):
+        with pytest.raises(InvalidToken):
+            await verify(bad)
+
+
+async def test_J_01_an_algorithm_that_the_entry_leaves_out_is_refused() -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    entry = published(Keys(k1=verification_key(private)), algorithms=frozenset({"RS256"}))
+    with pytest.raises(InvalidToken):
+        await Verifier([entry], clock=Clock()).verify(
+            jwt.encode(claims(), private, algorithm="EdDSA", headers={"kid": "k1"})
+        )
+
+
+async def test_a_token_of_an_issuer_with_sessions_has_to_name_one() -> None:
+    with pytest.raises(InvalidToken):
+        await verifier().verify(token(jti=None))
+    without = TrustedIssuer(config=issuer_config(), keys=shared().keys, sessions=False)
+    principal = await Verifier([without], clock=Clock()).verify(token())
+    assert principal.session is None  # a look-up by another issuer's id would end it
+
+
+async def test_further_claims_and_the_prefix_are_the_entrys_own() -> None:
+    entry = shared(subject_prefix="user?id=", claims={"client": ("https://app.example/client",)})
+    said: dict[str, Any] = {"sub": f"user?id={USER}", "https://app.example/client": "c-7"}
+    principal = await Verifier([entry], clock=Clock()).verify(token(**said))
+    assert (principal.user, dict(principal.claims)) == (USER, {"client": "c-7"})
+
+
+async def test_J_15_a_proven_token_is_not_proven_again() -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    proven = ProvenTokens()
+    verifier = Verifier([published(Keys(k1=verification_key(private)))], clock=Clock(), proven=proven)
+    good = jwt.encode(claims(), private, algorithm="EdDSA", headers={"kid": "k1"})
+    assert await verifier.verify(good) is await verifier.verify(good)
+    assert len(proven) == 1
+    assert verifier.knows(good)
+
+
+async def test_J_15_a_known_token_ends_with_its_time_and_does_not_begin_before_it() -> None:
+    clock = Clock()
+    verify = Verifier([shared()], clock=clock).verify
+    good = token(nbf=int(NOW.timestamp()))
+    await verify(good)
+    clock.now = NOW + timedelta(seconds=309)
+    await verify(good)
+    for wrong in (NOW + timedelta(seconds=310), NOW - timedelta(seconds=11)):
+        clock.now = wrong
+        with pytest.raises(ExpiredToken):
+            await verify(good)
+
+
+async def test_J_15_J_11_a_known_token_ends_with_its_key() -> None:
+    private = ed25519.Ed25519PrivateKey.generate()
+    keys = Keys(k1=verification_key(private))
+    verify = Verifier([published(keys)], clock=Clock()).verify
+    good = jwt.encode(claims(), private, algorithm="EdDSA", headers={"kid": "k1"})
+    await verify(good)
+    keys.failing = True
+    with pytest.raises(KeysUnavailable):
+        await verify(good)
+    keys.failing = False
+    keys.by_kid["k1"] = verification_key(ed25519.Ed25519PrivateKey.generate())
+    with pytest.raises(InvalidToken):
+        await verify(good)
+    del keys.by_kid["k1"]
+    with pytest.raises(InvalidToken):
+        await verify(good)
+
+
+async def test_J_15_a_token_that_differs_in_one_character_is_not_known() -> None:
+    verify = verifier().verify
+    head, body, signature = token().split(".")
+    await verify(f"{head}.{body}.{signature}")
+    for bad in (f"{head}.{body}.{signature[:-2]}", f"{head}.{body}.{signature}A", f"{head}.{body}.AAAA"):
+        with pytest.raises(InvalidToken):
+            await verify(bad)
+
+
+def test_the_state_of_the_keys_is_told_for_each_issuer() -> None:
+    failing = Keys()
+    failing.failing = True
+    entries = [shared(), published(failing), shared(issuer="urn:other")]
+    assert Verifier(entries, clock=Clock()).available() == {ISSUER: False, "urn:other": True}
 
 
 @pytest.mark.parametrize(

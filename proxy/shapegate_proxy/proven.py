@@ -1,0 +1,66 @@
+"""Tokens that were proven before, by the hash of their text; what may change is checked on every use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from shapegate_proxy.keys import KeySource, VerificationKey
+    from shapegate_proxy.principal import Principal
+    from shapegate_proxy.token_body import Lifetime
+
+PROVEN_MAX: Final = 10_000
+"""Some 10 MB when full."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvenToken:
+    """What a token proved, and by which key: it holds while that key counts and the time is in its life."""
+
+    principal: Principal
+    lifetime: Lifetime
+    keys: KeySource
+    kid: str | None
+    key: VerificationKey
+
+    async def stands(self) -> bool:
+        """Say whether the issuer still has the key. Raises KeysUnavailable if nobody knows."""
+        return await self.keys.find(self.kid) is self.key
+
+
+class ProvenTokens:
+    """A bounded memory; the one that was not used for longest makes room (SECURITY J-15)."""
+
+    def __init__(self, *, size_max: int = PROVEN_MAX) -> None:
+        self._size_max = size_max
+        self._by_digest: OrderedDict[bytes, ProvenToken] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._by_digest)
+
+    def recall(self, token: str) -> ProvenToken | None:
+        """Return what the token proved; None if it is not known. It counts as used now."""
+        digest = _digest(token)
+        found = self._by_digest.get(digest)
+        if found is not None:
+            self._by_digest.move_to_end(digest)
+        return found
+
+    def remember(self, token: str, proven: ProvenToken) -> None:
+        """Keep what the token proved; the token itself is not kept."""
+        digest = _digest(token)
+        self._by_digest[digest] = proven
+        self._by_digest.move_to_end(digest)
+        if len(self._by_digest) > self._size_max:
+            self._by_digest.popitem(last=False)
+
+    def forget(self, token: str) -> None:
+        """Drop what the token proved."""
+        self._by_digest.pop(_digest(token), None)
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
