@@ -27,14 +27,6 @@ EXPOSED_HEADERS: Final = (
 )
 """What a page of an allowed origin may read (REQUIREMENTS P-33)."""
 
-PASSED_HEADERS: Final = (
-    *(name for name in EXPOSED_HEADERS if name.startswith("electric-")),
-    "content-type",
-    "content-encoding",
-    names.RETRY_AFTER,
-)
-"""What passes from Electric to the client; everything else is ours or is dropped (SECURITY I-16)."""
-
 NO_STORE: Final = "private, no-store"
 REVALIDATE: Final = "private, no-cache"
 VARY: Final = "authorization, origin"
@@ -57,11 +49,16 @@ def preflight_headers(origin: str | None, allowed: frozenset[str]) -> Mapping[st
     answer = dict(cors_headers(origin, allowed))
     if "access-control-allow-origin" in answer:
         answer |= {
-            "access-control-allow-methods": "GET, HEAD, OPTIONS",
+            "access-control-allow-methods": "GET, HEAD, OPTIONS, POST",
             "access-control-allow-headers": "authorization, content-type, if-none-match, traceparent",
             "access-control-max-age": PREFLIGHT_SECONDS,
         }
     return answer
+
+
+def plain_headers(request_id: str) -> Mapping[str, str]:
+    """Say what every answer says: its id in the log, but not which versions made it (SECURITY I-10)."""
+    return {"server": "shapegate", "x-content-type-options": "nosniff", "x-request-id": request_id}
 
 
 def error_body(refused: Refused, request_id: str) -> bytes:

@@ -1,34 +1,89 @@
-"""Electric as the gate sees it: one request out, one answer back, streamed; on aiohttp.
+"""Electric as the gate sees it: one request out, one answer back, streamed.
 
-Every fault of the connection becomes a Refused here; nothing above knows aiohttp's client errors.
+This is the port and what holds for everyone behind it; `electric_http` speaks to a real one.
 """
 
 from __future__ import annotations
 
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import json
+import re
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
-
-import aiohttp
-
-from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-
-    from yarl import URL
+    from contextlib import AbstractAsyncContextManager
 
     from shapegate_proxy.upstream import UpstreamRequest
 
-CONNECT_SECONDS: Final = 3.0
-FIRST_BYTE_SECONDS: Final = 60.0
-"""Longer than Electric waits for an out-of-bounds offset (10 s) or a large first snapshot takes to begin."""
-LIVE_SECONDS: Final = 45.0
-"""Electric answers a long poll within 20 s and an SSE stream has a keep-alive comment each 21 s."""
-HEALTH_SECONDS: Final = 5.0
-IDLE_SECONDS: Final = 30.0
-"""Below the 60 s after which Electric closes an idle connection (REQUIREMENTS P-26)."""
-HEADER_BYTES_MAX: Final = 64 * 1024
-"""`electric-schema` of a wide table passes aiohttp's default of 8,190 (SECURITY W-08)."""
+
+VERSION_MIN: Final = (1, 7, 12)
+"""Earlier ones check their secret on some spellings of the path only (REQUIREMENTS S-01, PROTOCOL 8)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ElectricTimeouts:
+    """How long Electric may keep silent, by kind of request; a body that flows has no bound (P-27)."""
+
+    connect_seconds: float = 3.0
+    catch_up_seconds: float = 60.0
+    """Electric takes 10 s over an offset that is out of bounds, and longer to begin a large snapshot."""
+    live_seconds: float = 30.0
+    """Electric answers a long poll within 20 s, and within 5 s more while its database is away."""
+    stream_seconds: float = 70.0
+    """Electric ends an event stream after 60 s, and says in it each 21 s that it lives."""
+    health_seconds: float = 5.0
+    idle_seconds: float = 30.0
+    """How long an unused connection is kept; Electric closes it after 60 s (REQUIREMENTS P-26)."""
+
+    def silence_seconds(self, request: UpstreamRequest) -> float:
+        """Say how long the head, or the next bytes of the body, may take."""
+        if request.sse:
+            return self.stream_seconds
+        return self.live_seconds if request.live else self.catch_up_seconds
+
+
+class ElectricState(Enum):
+    """What Electric says of itself (PROTOCOL 7)."""
+
+    ACTIVE = "active"
+    STARTING = "starting"
+    """It has no connection to its database, or not yet."""
+    WAITING = "waiting"
+    """Another Electric holds the lock; this one serves old shapes only."""
+    OUTDATED = "outdated"
+    """Its version is below `VERSION_MIN`."""
+    UNREACHABLE = "unreachable"
+    """It says nothing, or what no Electric says."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether shapes can be asked for; 202 is alive, but not ready (REQUIREMENTS P-47)."""
+        return self is ElectricState.ACTIVE
+
+
+_VERSION: Final = re.compile(r"ElectricSQL/([0-9]{1,6})\.([0-9]{1,6})\.([0-9]{1,6})", re.ASCII)
+
+
+def read_state(status: int, server: str, body: bytes) -> ElectricState:
+    """Read an answer of `/v1/health` and its header `electric-server`.
+
+    A server that does not say to be Electric in some version is taken at its word: a development server has
+    versions of its own.
+    """
+    version = _VERSION.match(server)
+    if version is not None and tuple(map(int, version.groups())) < VERSION_MIN:
+        return ElectricState.OUTDATED
+    if status == 200:
+        return ElectricState.ACTIVE
+    if status != 202:
+        return ElectricState.UNREACHABLE
+    try:
+        said: object = json.loads(body)
+    except (ValueError, RecursionError):
+        said = None
+    return ElectricState.WAITING if said == {"status": "waiting"} else ElectricState.STARTING
 
 
 class UpstreamAnswer(Protocol):
@@ -44,97 +99,23 @@ class UpstreamAnswer(Protocol):
 
     @property
     def framed(self) -> bool:
-        """Whether the end of the body shows, so that a cut one is noticed."""
+        """Whether the end of the body shows in one way only, so that a cut one is noticed."""
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises UpstreamFault or UpstreamTimeout if it is cut short."""
+        """Yield the body as it comes. Raises UpstreamFault or UpstreamTimeout if it is cut short.
+
+        Nothing is read ahead beyond a small buffer: who takes the chunks slowly slows Electric.
+        """
 
 
 class UpstreamClient(Protocol):
-    """Whoever brings a request to Electric."""
+    """Whoever brings a request to Electric; leaving the context of an answer early ends its request."""
 
     def open(self, request: UpstreamRequest) -> AbstractAsyncContextManager[UpstreamAnswer]:
         """Send it and wait for the head. Raises UpstreamFault or UpstreamTimeout."""
 
-    async def healthy(self) -> bool:
-        """Ask whether Electric is ready: 200 is, 202 (starting, waiting) is not."""
-
-
-class ElectricClient:
-    """A pool of connections to one Electric; `close` ends it."""
-
-    def __init__(self, electric_url: URL) -> None:
-        self._url = electric_url
-        self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            max_line_size=HEADER_BYTES_MAX,
-            max_field_size=HEADER_BYTES_MAX,
-            skip_auto_headers=("user-agent",),
-        )
+    async def state(self) -> ElectricState:
+        """Ask how Electric is; never raises."""
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._http.close()
-
-    @asynccontextmanager
-    async def open(self, request: UpstreamRequest) -> AsyncIterator[UpstreamAnswer]:
-        """Send one request; a pooled connection found dead is replaced once, unseen (SECURITY W-10)."""
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=CONNECT_SECONDS,
-            sock_read=LIVE_SECONDS if request.live else FIRST_BYTE_SECONDS,
-        )
-        try:
-            answer = await self._http.request(
-                request.method,
-                request.url,
-                headers=request.headers,
-                timeout=timeout,
-                allow_redirects=False,
-            )
-        except TimeoutError as exc:
-            raise UpstreamTimeout("Electric did not answer in time") from exc
-        except aiohttp.ClientError as exc:
-            raise UpstreamFault("Electric cannot be reached") from exc
-        async with answer:
-            yield _Answer(answer)
-
-    async def healthy(self) -> bool:
-        """Ask `/v1/health`; any fault counts as not ready."""
-        timeout = aiohttp.ClientTimeout(total=HEALTH_SECONDS)
-        try:
-            async with self._http.get(
-                self._url.with_path("/v1/health"), timeout=timeout, allow_redirects=False
-            ) as answer:
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
-
-
-class _Answer:
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-
-    @property
-    def status(self) -> int:
-        return self._answer.status
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._answer.headers
-
-    @property
-    def framed(self) -> bool:
-        headers = self._answer.headers
-        return "content-length" in headers or headers.get("transfer-encoding", "").lower() == "chunked"
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._answer.content.iter_any():
-                yield chunk
-        except TimeoutError as exc:
-            raise UpstreamTimeout("Electric stopped in the middle of its answer") from exc
-        except aiohttp.ClientError as exc:
-            raise UpstreamFault("Electric's answer was cut short") from exc

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
-from multidict import CIMultiDict
 
-from shapegate_proxy import answers
+from shapegate_proxy.allowed_headers import client_headers
 from shapegate_proxy.errors import (
     OffsetOutOfBounds,
     UpstreamBusy,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 
 ERROR_BYTES_MAX: Final = 16 * 1024
 RETRY_AFTER_SECONDS_MAX: Final = 300
+RETRY_AFTER_SECONDS_DEFAULT: Final = 5
 
 
 @dataclass(slots=True)
@@ -41,6 +41,8 @@ class Progress:
     """Set when its head was sent: from then on a fault can only break the connection off."""
     status: int | None = None
     body_bytes: int = 0
+    between_events: bool = False
+    """Whether it is an event stream that could end here, as Electric ends one (PROTOCOL 3.6)."""
     aborted: bool = False
 
 
@@ -54,24 +56,31 @@ async def relay(
 ) -> web.StreamResponse:
     """Bring one request to Electric and its answer back.
 
-    An answer that names its org in the URL may be revalidated, every other one is stored nowhere (DESIGN 5).
+    Chunks pass as they come, and none is read before the last was taken (SECURITY I-22, REQUIREMENTS P-41).
     Raises a Refused; once `progress` has a response, the caller has to break it off by `break_off`.
     """
     async with client.open(built) as answer:
         if answer.status not in (200, 304, 409):
             raise await _refusal(answer)
-        if answer.status == 304 and "if-none-match" not in request.headers:
+        if answer.status == 304 and not _is_conditional(built):
             raise UpstreamFault("Electric answered 304 to a request that was not conditional")
-        if not answer.framed and request.method != "HEAD" and answer.status != 304:
-            raise UpstreamFault("Electric's answer says neither its length nor its end")
-        response = web.StreamResponse(status=answer.status, headers=_headers(answer, org_in_url=org_in_url))
+        if not answer.framed and built.method != "HEAD" and answer.status != 304:
+            raise UpstreamFault("Electric's answer does not say its end, or says it twice")
+        headers = client_headers(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
+        response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         progress.response, progress.status = response, answer.status
         async for chunk in answer.chunks():
+            progress.between_events = False
             await response.write(chunk)
             progress.body_bytes += len(chunk)
+            progress.between_events = built.sse and chunk.endswith(b"\n\n")
         await response.write_eof()
         return response
+
+
+def _is_conditional(built: UpstreamRequest) -> bool:
+    return any(name == "if-none-match" for name, _ in built.headers)
 
 
 def break_off(request: web.Request, progress: Progress) -> None:
@@ -79,21 +88,6 @@ def break_off(request: web.Request, progress: Progress) -> None:
     progress.aborted = True
     if request.transport is not None:
         request.transport.abort()
-
-
-def _headers(answer: UpstreamAnswer, *, org_in_url: bool) -> CIMultiDict[str]:
-    """Choose what passes, empty values included, and say who may keep it."""
-    passed = CIMultiDict(
-        {name: answer.headers[name] for name in answers.PASSED_HEADERS if name in answer.headers}
-    )
-    length = answer.headers.get("content-length")
-    if length is not None and answer.status == 200:
-        passed["content-length"] = length
-    revalidated = org_in_url and answer.status != 409
-    if revalidated and names.ETAG in answer.headers:
-        passed[names.ETAG] = answer.headers[names.ETAG]
-    passed[names.CACHE_CONTROL] = answers.REVALIDATE if revalidated else answers.NO_STORE
-    return passed
 
 
 async def _refusal(answer: UpstreamAnswer) -> Exception:
@@ -111,10 +105,15 @@ async def _refusal(answer: UpstreamAnswer) -> Exception:
 
 
 def _retry(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Keep a sane Retry-After and the mark of a known error."""
+    """Keep a sane Retry-After and the mark of a known error.
+
+    Electric writes seconds (PROTOCOL 2.1); a date is somebody else's, and counts as none.
+    """
     text = headers.get(names.RETRY_AFTER, "")
-    seconds = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 5
-    kept = {names.RETRY_AFTER: str(min(seconds, RETRY_AFTER_SECONDS_MAX))}
+    seconds = RETRY_AFTER_SECONDS_DEFAULT
+    if text.isascii() and text.isdecimal():
+        seconds = min(max(int(text[:10]), 1), RETRY_AFTER_SECONDS_MAX)
+    kept = {names.RETRY_AFTER: str(seconds)}
     if headers.get(names.ELECTRIC_KNOWN_ERROR) == "true":
         kept[names.ELECTRIC_KNOWN_ERROR] = "true"
     return kept
