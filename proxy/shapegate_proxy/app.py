@@ -2,56 +2,67 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-import aiohttp
 from aiohttp import web
-from yarl import URL
 
-from shapegate_proxy import handlers
-from shapegate_proxy.electric import ElectricClient
+from shapegate_proxy import boundary, handlers
+from shapegate_proxy.addresses import FailureBudget
+from shapegate_proxy.audit import AuditLog
+from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.held import HeldRequests
-from shapegate_proxy.keys import KeySource, PublishedKeys, SharedSecret
-from shapegate_proxy.observe import server_log
-from shapegate_proxy.policy import Policy, parse_policy
+from shapegate_proxy.issuers import open_issuers
+from shapegate_proxy.limits import Limits
+from shapegate_proxy.logs import server_log
+from shapegate_proxy.metrics import Metrics, serve_metrics
+from shapegate_proxy.observe import Observers
+from shapegate_proxy.policy_file import parse_policy
+from shapegate_proxy.readiness import Check, Readiness
 from shapegate_proxy.revocation import UncheckedSessions, open_sessions
+from shapegate_proxy.server import ServerSettings, serve_app
 from shapegate_proxy.services import Services
 from shapegate_proxy.tokens import Verifier
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import AsyncIterator, Callable
 
-    from shapegate_proxy.config import IssuerConfig, ProxyConfig
+    from yarl import URL
+
+    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.electric import UpstreamClient
     from shapegate_proxy.observe import Observer
+    from shapegate_proxy.policy import Policy
     from shapegate_proxy.revocation import Sessions
 
 SHAPE_PATHS: Final = ("/v1/shape", "/api/electric/sync", "/api/electric/orgs/{org}/sync")
-LINE_BYTES_MAX: Final = 32 * 1024
-"""Above the gate's own bound on request targets, so that the gate answers, not the parser (DESIGN 13)."""
-DRAIN_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 4.0
 """How long a stop waits for answers under way; held requests are given back at once."""
+CLOSE_SECONDS: Final = 1.0
+"""How long it waits after that for whoever has not said who they are; with the rest less than 10 s."""
 
 
 def create_app(services: Services) -> web.Application:
     """Wire the routes to their handlers."""
-    app = web.Application(middlewares=[handlers.boundary])
-    app[handlers.SERVICES] = services
+    app = web.Application(middlewares=[boundary.boundary])
+    app[boundary.SERVICES] = services
+    app[boundary.TOLD] = frozenset({handlers.get_shape})
     for path in SHAPE_PATHS:
         app.router.add_get(path, handlers.get_shape)  # HEAD comes with it
+        app.router.add_post(path, handlers.get_shape)
         app.router.add_options(path, handlers.preflight)
     app.router.add_get("/health", handlers.health)
     app.router.add_get("/health/detailed", handlers.health_detailed)
-    app.on_response_prepare.append(handlers.set_common_headers)
-    app.on_shutdown.append(_begin_drain)
+    app.on_response_prepare.append(boundary.set_common_headers)
+    app.on_shutdown.append(_drain)
     return app
 
 
-async def _begin_drain(app: web.Application) -> None:
-    app[handlers.SERVICES].held.begin_drain()
+async def _drain(app: web.Application) -> None:
+    await app[boundary.SERVICES].held.drain(finish_seconds=DRAIN_SECONDS)
 
 
 def load_policy(config: ProxyConfig) -> Policy:
@@ -60,7 +71,7 @@ def load_policy(config: ProxyConfig) -> Policy:
         text = config.policy_path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError((f"policy: {str(config.policy_path)!r} cannot be read: {exc}",)) from exc
-    return parse_policy(text)
+    return parse_policy(text, source=str(config.policy_path))
 
 
 def utc_now() -> datetime:
@@ -74,6 +85,8 @@ async def open_proxy(
     *,
     observer: Observer,
     clock: Callable[[], datetime] = utc_now,
+    monotonic: Callable[[], float] = time.monotonic,
+    connect: Callable[[URL], UpstreamClient] = ElectricClient,
 ) -> AsyncIterator[URL]:
     """Run the gate inside of the block; yields its URL (a port of 0 picks a free one).
 
@@ -81,18 +94,27 @@ async def open_proxy(
     """
     policy = load_policy(config)
     async with AsyncExitStack() as stack:
-        electric = ElectricClient(config.electric_url)
+        electric = connect(config.electric_url)
         stack.push_async_callback(electric.close)
-        keys = _key_source(config.issuer, await stack.enter_async_context(aiohttp.ClientSession()))
-        stack.push_async_callback(keys.close)
+        issuers = await stack.enter_async_context(
+            open_issuers(config.issuers, sessions=config.database_url is not None)
+        )
         held = HeldRequests()
         sessions: Sessions = UncheckedSessions()
         if config.database_url is not None:
             sessions = await stack.enter_async_context(open_sessions(config.database_url, held))
+        verifier = Verifier(issuers, clock=clock)
+        readiness = Readiness(_checks(electric, verifier, sessions), monotonic=monotonic)
+        stack.push_async_callback(readiness.close)
+        if config.metrics is not None:
+            metrics = Metrics(
+                held, {"keys": lambda: verifier.failures, "sessions": lambda: sessions.failures}
+            )
+            await stack.enter_async_context(serve_metrics(metrics, config.metrics))
+            observer = Observers(observer, metrics)
         services = Services(
             policy=policy,
-            verifier=Verifier(config.issuer, keys, clock=clock),
-            keys=keys,
+            verifier=verifier,
             electric=electric,
             electric_url=config.electric_url,
             electric_secret=config.electric_secret,
@@ -100,43 +122,38 @@ async def open_proxy(
             observer=observer,
             held=held,
             sessions=sessions,
+            limits=Limits(config.limits, monotonic=monotonic),
+            failures=FailureBudget(per_minute=config.limits.failures_per_minute_address, monotonic=monotonic),
+            trusted_proxies=config.trusted_proxies,
+            audit=AuditLog(monotonic=monotonic),
+            readiness=readiness,
             clock=clock,
         )
-        runner = web.AppRunner(
-            create_app(services),
-            access_log=None,
-            logger=server_log("shapegate.proxy"),
-            keepalive_timeout=config.idle_seconds,
-            handler_cancellation=True,
-            max_line_size=LINE_BYTES_MAX,
-            max_field_size=LINE_BYTES_MAX,
-            auto_decompress=False,
-            shutdown_timeout=DRAIN_SECONDS,
+        settings = ServerSettings(
+            host=config.host,
+            port=config.port,
+            origins=config.origins,
+            idle_seconds=config.idle_seconds,
+            connections_max=config.limits.connections,
+            drain_seconds=CLOSE_SECONDS,
         )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        assert runner.server is not None, "setup makes it"
-        _bound_first_head(runner.server)
-        site = web.TCPSite(runner, config.host, config.port)
-        await site.start()
-        host, port = runner.addresses[0][:2]
-        yield URL.build(scheme="http", host=host, port=port)
+        log = server_log("shapegate.proxy")
+        yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log))
 
 
-def _bound_first_head(server: web.Server) -> None:
-    """Let the idle deadline hold for the first head too; aiohttp arms it after the first request only."""
-    admit = server.connection_made
+def _checks(electric: UpstreamClient, verifier: Verifier, sessions: Sessions) -> tuple[Check, ...]:
+    """Name what the gate needs to serve, without saying where it is."""
 
-    def connection_made(handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        handler.keep_alive(True)
-        admit(handler, transport)
+    async def electric_state() -> str:
+        return (await electric.state()).value
 
-    server.connection_made = connection_made  # type: ignore[method-assign]  # there is no other hook
+    async def database() -> str:
+        return "ok" if await sessions.available() else "failed"
 
+    def keys_of(issuer: str) -> Check:
+        async def keys() -> str:
+            return "ok" if verifier.available()[issuer] else "failed"
 
-def _key_source(issuer: IssuerConfig, http: aiohttp.ClientSession) -> KeySource:
-    if issuer.secret is not None:
-        return SharedSecret(issuer.secret)
-    if issuer.jwks_url is not None:
-        return PublishedKeys(issuer.jwks_url, http)
-    raise ConfigError(("expected SHARED_TOKEN_SECRET or JWKS_URL: nothing says how tokens are verified",))
+        return f"keys of {issuer}", keys
+
+    return ("electric", electric_state), ("database", database), *map(keys_of, verifier.available())

@@ -71,6 +71,10 @@ class InvalidToken(Refused):
         super().__init__(message, headers={"www-authenticate": challenge})
 
 
+class ExpiredToken(InvalidToken):
+    """A genuine token outside of its time: nobody's attack, so no address is charged for it."""
+
+
 class NoOrganization(Refused):
     """A genuine token that names no organization this gate could confine to."""
 
@@ -103,6 +107,14 @@ class ColumnNotAllowed(Refused):
     hint = "Ask for columns that the policy names, or leave `columns` out to get them all."
 
 
+class MissingClaim(Refused):
+    """A genuine token without a usable claim that the table's scope compares with: no row, not all rows."""
+
+    status = 403
+    code = "missing_claim"
+    hint = "Get a token that carries the claim; the operator has to map it in the issuer's configuration."
+
+
 class InvalidRequest(Refused):
     """Parameters that are no shape request."""
 
@@ -117,6 +129,14 @@ class FilterNotAccepted(Refused):
     status = 400
     code = "filter_refused"
     hint = "Compare columns of the policy with constants or $n; docs/filters.md lists what is accepted."
+
+
+class SubsetTooLarge(Refused):
+    """A subset without a limit, or with one above what the policy grants of this table."""
+
+    status = 400
+    code = "subset_too_large"
+    hint = "Send order_by and a limit, and read page by page."
 
 
 class OffsetOutOfBounds(Refused):
@@ -140,7 +160,31 @@ class MethodNotAllowed(Refused):
 
     status = 405
     code = "method_not_allowed"
-    hint = "Shapes are read with GET."
+    hint = "Shapes are read with GET, subsets of them with GET or POST."
+
+
+class BodyTooLarge(Refused):
+    """A body above every subset that could be accepted."""
+
+    status = 413
+    code = "body_too_large"
+    hint = "Ask for the rows in parts."
+
+
+class BodyTypeNotSupported(Refused):
+    """A body that does not say it is plain JSON; a page of another origin can send others unasked."""
+
+    status = 415
+    code = "body_type_not_supported"
+    hint = "Send the subset with `content-type: application/json`."
+
+
+class BodyTooSlow(Refused):
+    """A body that does not come to its end."""
+
+    status = 408
+    code = "body_too_slow"
+    hint = "Send the body at once."
 
 
 class VersionNotSupported(Refused):
@@ -156,7 +200,31 @@ class RequestTooLong(Refused):
 
     status = 414
     code = "request_too_long"
-    hint = "Ask for fewer columns or a shorter filter."
+    hint = "Ask for fewer columns or a shorter filter, or for a subset by POST."
+
+
+class HeadersTooLarge(Refused):
+    """A header, or a number of them, that no shape request has (RFC 6585 5)."""
+
+    status = 431
+    code = "headers_too_large"
+    hint = "Send fewer and shorter headers; the gate needs `authorization` only, and no cookies."
+
+
+class UnreadableRequest(Refused):
+    """Bytes that are no HTTP request, or one that two readers could read in two ways (SECURITY I-19)."""
+
+    status = 400
+    code = "unreadable_request"
+    hint = "Send plain HTTP/1.1: one Host, one length, no folded headers."
+
+
+class UnmetExpectation(Refused):
+    """An Expect header other than 100-continue."""
+
+    status = 417
+    code = "expectation_failed"
+    hint = "Leave the header `Expect` out."
 
 
 class UpstreamBusy(Refused):
@@ -235,3 +303,11 @@ class KeysUnavailable(Refused):
 
     def __init__(self) -> None:
         super().__init__("The token issuer's keys are not available", headers={"retry-after": "5"})
+
+
+class InternalError(Refused):
+    """Something that nobody foresaw; the cause is in the log only."""
+
+    status = 500
+    code = "internal_error"
+    hint = "The operator of this gate finds the cause in its log under the request id."

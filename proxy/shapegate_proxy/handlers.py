@@ -1,4 +1,4 @@
-"""The gate's routes, and the one boundary that turns a Refused into an answer.
+"""The gate's routes.
 
 `get_shape` is the whole road of a request; a route that forgets a step does not type-check, since `build`
 takes only what `confine` makes, and `confine` only what a verifier makes.
@@ -6,96 +6,108 @@ takes only what `confine` makes, and `confine` only what a verifier makes.
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-import uuid
-from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
 
-from shapegate_proxy import answers
+from shapegate_proxy.addresses import client_address
+from shapegate_proxy.allowed_headers import condition, trace_parent
+from shapegate_proxy.body import read_json
+from shapegate_proxy.boundary import ASKED, PRINCIPAL, PROGRESS, REQUEST_ID, SERVICES
 from shapegate_proxy.errors import (
+    ExpiredToken,
     InvalidRequest,
-    MethodNotAllowed,
-    NotFound,
+    InvalidToken,
     OrgMismatch,
-    Refused,
-    RequestTooLong,
     VersionNotSupported,
 )
-from shapegate_proxy.observe import ShapeServed
 from shapegate_proxy.policy import ConfinedRequest, confine
-from shapegate_proxy.principal import Principal
-from shapegate_proxy.relay import Progress, break_off, relay
-from shapegate_proxy.services import Services
+from shapegate_proxy.relay import relay
 from shapegate_proxy.tokens import bearer_token
+from shapegate_proxy.too_many import TooManyFailures
 from shapegate_proxy.upstream import build
 from shapegate_wire.errors import MalformedRequest
 from shapegate_wire.request import ShapeRequest, parse_request
+from shapegate_wire.subset import BODY_BYTES_MAX
 
-SERVICES: Final = web.AppKey("services", Services)
-REQUEST_ID: Final = web.RequestKey("request_id", str)
-PROGRESS: Final = web.RequestKey("progress", Progress)
-PRINCIPAL: Final = web.RequestKey("principal", Principal)
-ASKED: Final = web.RequestKey("asked", ShapeRequest)
-
-TARGET_CHARS_MAX: Final = 10_000
-_LOG: Final = logging.getLogger("shapegate.proxy")
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class _InternalError(Refused):
-    """Something that nobody foresaw; the cause is in the log only."""
-
-    status = 500
-    code = "internal_error"
-    hint = "The operator of this gate finds the cause in its log under the request id."
+if TYPE_CHECKING:
+    from shapegate_proxy.principal import Principal
 
 
 async def get_shape(request: web.Request) -> web.StreamResponse:
     """Answer one shape request of a caller who proves who they are."""
     if request.version != HttpVersion11:
         raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
-    services = request.app[SERVICES]
+    services, progress = request.app[SERVICES], request[PROGRESS]
     token = bearer_token(request.headers.getall("authorization", []))
-    principal = request[PRINCIPAL] = await services.verifier.verify(token)
+    principal = request[PRINCIPAL] = await _verify(request, token)
     seconds_left = max(0.0, (principal.expires_at - services.clock()).total_seconds())
-    async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
-        # Held before it is confirmed: a revocation in between ends it.
-        await services.sessions.confirm(principal)
-        _check_org(principal, request.match_info.get("org"))
-        asked = request[ASKED] = _parse(request)
-        if asked.live:
-            services.held.mark_live(hold)
-        confined = confine(principal, asked, services.policy)
-        return await _relay(request, confined)
+    with services.limits.enter(principal):
+        async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
+            # Held before it is confirmed: a revocation in between ends it.
+            await services.sessions.confirm(principal)
+            _check_org(request, principal)
+            asked = request[ASKED] = await _parse(request)
+            if asked.live:
+                services.held.mark_live(hold, while_=lambda: progress.response is None or asked.live_sse)
+            confined = confine(principal, asked, services.policy)
+            with services.limits.admit(confined):
+                return await _relay(request, confined)
+
+
+async def _verify(request: web.Request, token: str) -> Principal:
+    """Verify the token, unless its address showed too many bad ones; a token proven before always passes."""
+    services, failures = request.app[SERVICES], request.app[SERVICES].failures
+    if services.verifier.knows(token):
+        return await services.verifier.verify(token)
+    forwarded = request.headers.getall("x-forwarded-for", [])
+    address = client_address(request.remote, forwarded, services.trusted_proxies)
+    if failures.exhausted(address):
+        user = services.verifier.claimed_user(token)
+        if user is None or not failures.admits(address, user):
+            raise TooManyFailures(failures.seconds_until(address))
+    try:
+        principal = await services.verifier.verify(token)
+    except InvalidToken as exc:
+        if not isinstance(exc, ExpiredToken):
+            failures.failed(address)
+        raise
+    failures.succeeded(address, principal.user)
+    return principal
 
 
 async def _relay(request: web.Request, confined: ConfinedRequest) -> web.StreamResponse:
     services, org_in_url = request.app[SERVICES], "org" in request.match_info
+    headers = request.headers
     built = build(
         confined,
         electric_url=services.electric_url,
         secret=services.electric_secret,
         method=request.method,
-        if_none_match=request.headers.get("if-none-match") if org_in_url else None,
+        if_none_match=condition(headers.getall("if-none-match", [])) if org_in_url else None,
+        trace_parent=trace_parent(headers.getall("traceparent", [])),
     )
     return await relay(services.electric, built, request, org_in_url=org_in_url, progress=request[PROGRESS])
 
 
-def _check_org(principal: Principal, org: str | None) -> None:
+def _check_org(request: web.Request, principal: Principal) -> None:
+    """Refuse another org in the URL, and leave a record of it: somebody tried a door that is not theirs."""
+    org = request.match_info.get("org")
     if org is not None and org.lower() != principal.org:
+        request.app[SERVICES].audit.cross_org_refused(
+            principal, asked_org=org, request_id=request[REQUEST_ID], method=request.method
+        )
         raise OrgMismatch("The organization in the URL is not the token's")
 
 
-def _parse(request: web.Request) -> ShapeRequest:
-    if request.can_read_body:
+async def _parse(request: web.Request) -> ShapeRequest:
+    body: bytes | None = None
+    if request.method == "POST":
+        body = await read_json(request, bytes_max=BODY_BYTES_MAX)
+    elif request.can_read_body:
         raise InvalidRequest("The request has a body: expected none")
     try:
-        return parse_request(request.rel_url.query.items())
+        return parse_request(request.rel_url.query.items(), body)
     except MalformedRequest as exc:
         raise InvalidRequest(str(exc)) from exc
 
@@ -111,101 +123,10 @@ async def health(_request: web.Request) -> web.Response:
 
 
 async def health_detailed(request: web.Request) -> web.Response:
-    """Say whether the gate can serve: Electric is ready and tokens can be verified."""
-    services = request.app[SERVICES]
-    electric, keys, sessions = await asyncio.gather(
-        services.electric.healthy(), services.keys.available(), services.sessions.available()
-    )
-    checks = {"electric": electric, "keys": keys, "sessions": sessions}
+    """Say whether the gate can serve, and how each part that it needs is, in a word (REQUIREMENTS P-47)."""
+    report = await request.app[SERVICES].readiness.report()
     return web.json_response(
-        {
-            "status": "ready" if all(checks.values()) else "not_ready",
-            "checks": {name: "ok" if passed else "failed" for name, passed in checks.items()},
-        },
-        status=200 if all(checks.values()) else 503,
+        {"status": "ready" if report.ready else "not_ready", "checks": dict(report.parts)},
+        status=200 if report.ready else 503,
         headers={"cache-control": "no-store"},
     )
-
-
-@web.middleware
-async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request an id, answer every refusal as JSON and tell the observer."""
-    started = time.monotonic()
-    request_id = request[REQUEST_ID] = uuid.uuid4().hex
-    progress = request[PROGRESS] = Progress()
-    code = "served"
-    try:
-        if len(request.raw_path) > TARGET_CHARS_MAX:
-            raise RequestTooLong(f"The request target is longer than {TARGET_CHARS_MAX} characters")
-        return await handler(request)
-    except asyncio.CancelledError:
-        progress.aborted = True
-        raise
-    except Exception as exc:  # noqa: BLE001  # the boundary: nothing may pass it but an answer
-        refused = _as_refused(exc, request_id)
-        code = refused.code
-        if progress.response is not None:
-            break_off(request, progress)
-            return progress.response
-        progress.status = refused.status
-        body = answers.error_body(refused, request_id)
-        progress.body_bytes = len(body)
-        return web.Response(
-            status=refused.status,
-            body=body,
-            content_type="application/json",
-            headers={**refused.headers, "cache-control": answers.NO_STORE},
-        )
-    finally:
-        _tell(request, progress, code, time.monotonic() - started)
-
-
-def _as_refused(exc: Exception, request_id: str) -> Refused:
-    match exc:
-        case Refused():
-            return exc
-        case web.HTTPNotFound():
-            return NotFound("There is nothing at this path")
-        case web.HTTPMethodNotAllowed():
-            allowed = ", ".join(sorted({*exc.allowed_methods} | {"OPTIONS"}))
-            return MethodNotAllowed("This method is not allowed here", headers={"allow": allowed})
-        case ConnectionResetError():
-            return InvalidRequest("The client went away")
-        case web.HTTPException() if exc.status < 500:
-            return InvalidRequest("The request cannot be read")
-        case _:
-            _LOG.error("request %s failed", request_id, exc_info=exc)
-            return _InternalError("Something went wrong inside of the gate")
-
-
-def _tell(request: web.Request, progress: Progress, code: str, seconds: float) -> None:
-    """Report shape requests; health checks and preflights leave no line (REQUIREMENTS P-53)."""
-    principal, asked = request.get(PRINCIPAL), request.get(ASKED)
-    if request.match_info.handler is not get_shape:
-        return
-    request.app[SERVICES].observer.served(
-        ShapeServed(
-            request_id=request[REQUEST_ID],
-            method=request.method,
-            status=progress.status or 499,
-            code="aborted" if progress.aborted else code,
-            org=principal.org if principal else None,
-            user=principal.user if principal else None,
-            table=asked.definition.table if asked else None,
-            offset=str(asked.offset) if asked else None,
-            handle=asked.handle if asked else None,
-            live=asked.live if asked else False,
-            body_bytes=progress.body_bytes,
-            seconds=round(seconds, 4),
-        )
-    )
-
-
-async def set_common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Put on every answer, before its head is written: CORS, vary, request id, nosniff."""
-    origin, allowed = request.headers.get("origin"), request.app[SERVICES].origins
-    headers = answers.preflight_headers if request.method == "OPTIONS" else answers.cors_headers
-    response.headers.update(headers(origin, allowed))
-    response.headers["server"] = "shapegate"  # not which versions of what (SECURITY I-10)
-    response.headers["x-content-type-options"] = "nosniff"
-    response.headers["x-request-id"] = request.get(REQUEST_ID, "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,10 @@ class Hold:
     """The session of its token, by `jti`."""
     timeout: asyncio.Timeout
     refusal: Callable[[], Refused]
+    waits: Callable[[], bool] = lambda: False
+    """Says whether Electric holds it now until there is news; see `mark_live`."""
     live: bool = False
-    """Whether it is held by Electric until there is news; `mark_live` says so."""
+    """Whether it is a long poll or an event stream."""
 
     def end(self, refusal: Callable[[], Refused]) -> None:
         """Let it time out now; does nothing if that is under way."""
@@ -39,6 +41,8 @@ class HeldRequests:
     def __init__(self) -> None:
         self._holds: set[Hold] = set()
         self._draining = False
+        self._none_left = asyncio.Event()
+        self._none_left.set()
 
     @asynccontextmanager
     async def hold(self, *, session: str | None, seconds: float) -> AsyncIterator[Hold]:
@@ -51,20 +55,36 @@ class HeldRequests:
         try:
             async with timeout:
                 self._holds.add(hold)
+                self._none_left.clear()
                 try:
                     yield hold
                 finally:
                     self._holds.discard(hold)
+                    if not self._holds:
+                        self._none_left.set()
         except TimeoutError as exc:
             if not timeout.expired():
                 raise
             raise hold.refusal() from exc
 
-    def mark_live(self, hold: Hold) -> None:
-        """Say that Electric will hold the request; a gate that stops gives it back."""
-        hold.live = True
+    def mark_live(self, hold: Hold, *, while_: Callable[[], bool]) -> None:
+        """Say that Electric will hold the request; a gate that stops gives it back.
+
+        `while_` says whether it still waits: a long poll whose answer is under way may finish.
+        """
+        hold.live, hold.waits = True, while_
         if self._draining:
             hold.end(GateStopping)
+
+    @property
+    def count(self) -> int:
+        """How many requests are under way."""
+        return len(self._holds)
+
+    @property
+    def live_count(self) -> int:
+        """How many of them are long polls or event streams."""
+        return sum(hold.live for hold in self._holds)
 
     @property
     def sessions(self) -> frozenset[str]:
@@ -77,12 +97,17 @@ class HeldRequests:
             if hold.session in sessions:
                 hold.end(refusal)
 
-    def begin_drain(self) -> None:
-        """Give every live request back, also those that still come. Idempotent."""
+    async def drain(self, *, finish_seconds: float) -> None:
+        """Give live requests back, also those that still come; let the others finish in their time."""
         self._draining = True
         for hold in self._holds:
-            if hold.live:
+            if hold.waits():
                 hold.end(GateStopping)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(finish_seconds):
+                await self._none_left.wait()
+        for hold in self._holds:
+            hold.end(GateStopping)
 
 
 def _expired() -> Refused:

@@ -2,10 +2,46 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
-from dataclasses import asdict, dataclass
-from typing import Protocol
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from shapegate_proxy.logs import LogEvent
+
+if TYPE_CHECKING:
+    from shapegate_wire.request import ShapeRequest
+
+
+class Decision(StrEnum):
+    """What became of a request."""
+
+    SERVED = "served"
+    REFUSED = "refused"
+    CUT = "cut"
+    """Broken off by the gate when its answer was under way; the code says why."""
+    GONE = "gone"
+    """The client went away before the end."""
+
+
+class Kind(StrEnum):
+    """What a shape request is after."""
+
+    INITIAL = "initial"
+    CATCH_UP = "catch_up"
+    LIVE = "live"
+    SSE = "sse"
+    SUBSET = "subset"
+
+
+def kind_of(asked: ShapeRequest) -> Kind:
+    """Name the kind of a request."""
+    if asked.subset is not None:
+        return Kind.SUBSET
+    if asked.live:
+        return Kind.SSE if asked.live_sse else Kind.LIVE
+    return Kind.INITIAL if asked.handle is None else Kind.CATCH_UP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,16 +50,24 @@ class ShapeServed:
 
     request_id: str
     method: str
+    decision: Decision
     status: int
+    """499 if there was no answer."""
     code: str
-    """`served`, `aborted`, or the code of the refusal."""
+    """`served`, `gone`, or the code of the refusal."""
     org: str | None
     user: str | None
+    """The token's user; a name that holds an address is told by its hash."""
     table: str | None
+    """As the policy names it; None if the policy does not name what was asked."""
+    kind: Kind | None
+    """None if the request could not be read."""
     offset: str | None
     handle: str | None
     live: bool
     body_bytes: int
+    first_byte_seconds: float | None
+    """Until the head of the answer was sent; None if none was."""
     seconds: float
 
 
@@ -34,6 +78,18 @@ class Observer(Protocol):
         """Take note of one answered request; must not raise and must not wait."""
 
 
+class Observers:
+    """Tells several observers, in order."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = observers
+
+    def served(self, event: ShapeServed) -> None:
+        """Pass the event on."""
+        for observer in self._observers:
+            observer.served(event)
+
+
 class LogObserver:
     """Writes one line per request to the log `shapegate.proxy`."""
 
@@ -41,21 +97,13 @@ class LogObserver:
         self._log = logging.getLogger("shapegate.proxy")
 
     def served(self, event: ShapeServed) -> None:
-        """Write the event as one JSON object."""
-        self._log.info(json.dumps({"event": "shape_served", **asdict(event)}))
+        """Write the event."""
+        details = {field.name: getattr(event, field.name) for field in fields(event)}
+        self._log.info(LogEvent(name="shape_served", fields=details))
 
 
-def server_log(parent: str) -> logging.Logger:
-    """Make the log of an HTTP server below `parent`, without causes.
-
-    A parser's error quotes the line that it cannot read, and with it a token (SECURITY I-10, J-16).
-    """
-    log = logging.Logger(f"{parent}.http")  # of one server alone
-    log.parent = logging.getLogger(parent)
-    log.addFilter(_without_cause)
-    return log
-
-
-def _without_cause(record: logging.LogRecord) -> bool:
-    record.exc_info = None
-    return True
+def loggable_user(user: str) -> str:
+    """Return a user's id as logs may hold it: an e-mail address is replaced by a hash of it."""
+    if "@" not in user:
+        return user
+    return "hash:" + hashlib.blake2b(user.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
+    from ipaddress import IPv4Network, IPv6Network
 
     from yarl import URL
 
+    from shapegate_proxy.addresses import FailureBudget
+    from shapegate_proxy.audit import AuditLog
     from shapegate_proxy.config import Secret
     from shapegate_proxy.electric import UpstreamClient
     from shapegate_proxy.held import HeldRequests
-    from shapegate_proxy.keys import KeySource
+    from shapegate_proxy.limits import Limits
     from shapegate_proxy.observe import Observer
     from shapegate_proxy.policy import Policy
+    from shapegate_proxy.readiness import Readiness
     from shapegate_proxy.revocation import Sessions
     from shapegate_proxy.tokens import Verifier
 
@@ -27,7 +31,6 @@ class Services:
 
     policy: Policy
     verifier: Verifier
-    keys: KeySource
     electric: UpstreamClient
     electric_url: URL
     electric_secret: Secret | None
@@ -35,5 +38,10 @@ class Services:
     observer: Observer
     held: HeldRequests
     sessions: Sessions
+    limits: Limits
+    failures: FailureBudget
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    audit: AuditLog
+    readiness: Readiness
     clock: Callable[[], datetime]
     """The present, aware and in UTC."""

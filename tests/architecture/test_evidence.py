@@ -28,7 +28,12 @@ def calls(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("evidence", "maker"),
-    [("Principal", "tokens.py"), ("ConfinedRequest", "policy.py"), ("UpstreamRequest", "upstream.py")],
+    [
+        ("Principal", "tokens.py"),
+        ("ConfinedRequest", "policy.py"),
+        ("UpstreamRequest", "upstream.py"),
+        ("ConfinedSubset", "subset.py"),
+    ],
 )
 def test_evidence_is_made_in_one_module_of_the_proxy(evidence: str, maker: str) -> None:
     makers = {path.name for path in (ROOT / "proxy").rglob("*.py") if evidence in calls(path)}

@@ -16,6 +16,7 @@ PUBLIC = {
         "Credentials",
         "IssuerCredentials",
         "Live",
+        "LiveMode",
         "NeedsLogin",
         "OfflineSince",
         "Organization",

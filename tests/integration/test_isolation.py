@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 from yarl import URL
 
-from shapegate_proxy.policy import parse_policy
+from shapegate_proxy.policy_file import parse_policy
 from shapegate_schema.domains import policy_file
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def ids_in_postgres(stack: Stack, table: str, column: str, org: str) -> se
 @pytest.mark.parametrize("org", ["acme", "globex"])
 @pytest.mark.parametrize("table", TABLES, ids=str)
 async def test_I_01_exactly_the_rows_of_the_own_org_arrive(stack: Stack, table: Any, org: str) -> None:
-    column = POLICY.tables[table].scope.column
+    column = str(POLICY.tables[table].scope.org_column)
     async with aiohttp.ClientSession() as http:
         received = await receive(stack, http, await token_of(stack, http, org), str(table))
     ids = {row["id"] for row in received.rows.values()}

@@ -13,17 +13,22 @@ from shapegate_harness.scenario import Differs, Recorder, StepDone, StepFailed, 
 from shapegate_harness.scenario.checks import expect_no_trace, expect_same
 from shapegate_harness.scenario.steps import STEPS
 from shapegate_harness.stack import open_stack
+from tests.canary import watched_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from shapegate_harness.scenario.checks import Rows
+    from tests.canary import Canary
 
 
-async def test_every_step_of_the_scenario_holds(open_folder: Path) -> None:
+async def test_every_step_of_the_scenario_holds(open_folder: Path, canary: Canary) -> None:
     recorder, results = Recorder(), list[StepResult]()
     folder = open_folder / "scenario"
-    async with open_stack(folder, ports=Ports(), observer=recorder, durable=False) as running:
+    async with (
+        open_stack(folder, ports=Ports(), observer=recorder, durable=False) as running,
+        watched_stack(running, canary),
+    ):
         held = await run_scenario(running, recorder, folder / "clients", results.append)
     assert held, results[-1]
     assert [result.name for result in results] == [name for name, _ in STEPS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,16 @@ from yarl import URL
 
 from shapegate_proxy.app import open_proxy
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
-from shapegate_proxy.policy import Policy, parse_policy
+from shapegate_proxy.electric_http import ElectricClient
+from shapegate_proxy.policy_file import parse_policy
 from shapegate_proxy.principal import Principal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from shapegate_proxy.electric import UpstreamClient
     from shapegate_proxy.observe import ShapeServed
+    from shapegate_proxy.policy import Policy
 
 SECRET = "a-shared-secret-of-more-than-32-bytes"
 ELECTRIC_SECRET = "electric-secret"
@@ -56,14 +59,17 @@ def policy() -> Policy:
     return parse_policy(POLICY_TEXT)
 
 
-def principal(*, org: str = ACME, user: str = USER) -> Principal:
+def principal(
+    *, org: str = ACME, user: str = USER, role: str | None = None, named: Mapping[str, str] | None = None
+) -> Principal:
+    """A caller; `named` are further claims."""
     return Principal(
         issuer=ISSUER,
         user=user,
         org=org,
-        role=None,
+        role=role,
         session=None,
-        claims={},
+        claims=named or {},
         expires_at=NOW + timedelta(minutes=5),
     )
 
@@ -112,6 +118,7 @@ class Gate:
     upstream: list[web.Request]
     """What reached the upstream, in order."""
     clock: Clock
+    ticks: Ticks
 
 
 @dataclass
@@ -119,6 +126,16 @@ class Clock:
     now: datetime = NOW
 
     def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass
+class Ticks:
+    """A monotonic clock that goes when the test says so."""
+
+    now: float = 1000.0
+
+    def __call__(self) -> float:
         return self.now
 
 
@@ -154,32 +171,37 @@ async def gate_before(
     folder: Path,
     upstream: list[web.Request],
     *,
-    issuer: IssuerConfig | None = None,
+    issuers: tuple[IssuerConfig, ...] = (),
     idle_seconds: float = 15.0,
+    connect: Callable[[URL], UpstreamClient] = ElectricClient,
+    **settings: Any,
 ) -> AsyncIterator[Gate]:
-    """Run a gate in front of whatever listens at `electric_url`."""
+    """Run a gate in front of whatever listens at `electric_url`; `settings` are those of ProxyConfig."""
     path = folder / "policy.toml"
     path.write_text(POLICY_TEXT)
     config = ProxyConfig(
         electric_url=electric_url,
         electric_secret=Secret(ELECTRIC_SECRET),
-        issuer=issuer or issuer_config(),
+        issuers=issuers or (issuer_config(),),
         policy_path=path,
         origins=frozenset({"https://app.example"}),
         port=0,
         idle_seconds=idle_seconds,
+        **settings,
     )
-    recorder, clock = Recorder(), Clock()
-    async with open_proxy(config, observer=recorder, clock=clock) as url:
-        yield Gate(url, recorder, upstream, clock)
+    recorder, clock, ticks = Recorder(), Clock(), Ticks()
+    async with open_proxy(config, observer=recorder, clock=clock, monotonic=ticks, connect=connect) as url:
+        yield Gate(url, recorder, upstream, clock, ticks)
 
 
 @asynccontextmanager
-async def gate(answer: Answer, folder: Path, *, idle_seconds: float = 15.0) -> AsyncIterator[Gate]:
-    """Run a gate in front of a scripted upstream."""
+async def gate(
+    answer: Answer, folder: Path, *, idle_seconds: float = 15.0, **settings: Any
+) -> AsyncIterator[Gate]:
+    """Run a gate in front of a scripted upstream; `settings` are further ones of ProxyConfig."""
     async with (
         serve(answer) as (url, seen),
-        gate_before(url, folder, seen, idle_seconds=idle_seconds) as running,
+        gate_before(url, folder, seen, idle_seconds=idle_seconds, **settings) as running,
     ):
         yield running
 

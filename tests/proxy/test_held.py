@@ -10,10 +10,12 @@ from shapegate_proxy.errors import GateStopping, InvalidToken, SessionsUnavailab
 from shapegate_proxy.held import HeldRequests
 
 
-async def wait_within(held: HeldRequests, session: str | None, *, live: bool, seconds: float = 60.0) -> None:
+async def wait_within(
+    held: HeldRequests, session: str | None, *, live: bool, waiting: bool = True, seconds: float = 60.0
+) -> None:
     async with held.hold(session=session, seconds=seconds) as hold:
         if live:
-            held.mark_live(hold)
+            held.mark_live(hold, while_=lambda: waiting)
         await asyncio.Event().wait()
 
 
@@ -44,18 +46,50 @@ async def test_I_21_the_end_of_a_session_ends_its_requests_only() -> None:
 
 
 async def test_a_stop_gives_live_requests_back_and_lets_others_finish() -> None:
-    held = HeldRequests()
+    held, done = HeldRequests(), asyncio.Event()
+
+    async def other() -> None:
+        async with held.hold(session="b", seconds=60):
+            await done.wait()
+
     live = asyncio.create_task(wait_within(held, "a", live=True))
-    other = asyncio.create_task(wait_within(held, "b", live=False))
-    await started(live, other)
-    held.begin_drain()
+    finishing = asyncio.create_task(other())
+    await started(live, finishing)
+    assert (held.count, held.live_count) == (2, 1)
+    stop = asyncio.create_task(held.drain(finish_seconds=60))
     with pytest.raises(GateStopping):
         await live
     with pytest.raises(GateStopping):
         await wait_within(held, "late", live=True)
-    assert not other.done()
-    other.cancel()
-    await asyncio.wait([other])
+    assert not stop.done()
+    done.set()
+    await finishing
+    await asyncio.wait_for(stop, 5)
+    assert (held.count, held.live_count) == (0, 0)
+
+
+async def test_a_stop_lets_a_long_poll_finish_whose_answer_is_under_way() -> None:
+    held = HeldRequests()
+    answering = asyncio.create_task(wait_within(held, "a", live=True, waiting=False))
+    await started(answering)
+    stop = asyncio.create_task(held.drain(finish_seconds=60))
+    await started(answering, stop)
+    assert not answering.done()
+    answering.cancel()
+    await asyncio.wait_for(stop, 5)
+
+
+async def test_a_stop_ends_whatever_is_left_when_its_time_is_up() -> None:
+    held = HeldRequests()
+    endless = asyncio.create_task(wait_within(held, "a", live=False))
+    await started(endless)
+    await held.drain(finish_seconds=0)
+    with pytest.raises(GateStopping):
+        await endless
+
+
+async def test_a_gate_without_requests_stops_at_once() -> None:
+    await asyncio.wait_for(HeldRequests().drain(finish_seconds=60), 5)
 
 
 async def test_a_timeout_of_somebody_else_stays_one() -> None:

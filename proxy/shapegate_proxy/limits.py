@@ -1,0 +1,168 @@
+"""What one principal and one organization may have under way, and how many shapes they may make in an hour.
+
+Each distinct shape is a log on Electric's disk, so the count is of shapes, not of requests: one asked again
+within the hour is free, with or without a handle. An organization at its limit leaves every other one alone.
+Pure accounting: the clock is given, a request costs the same whatever is remembered.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, OrderedDict
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.too_many import TooManyLive, TooManyRequests, TooManyShapes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from shapegate_proxy.limit_settings import LimitSettings
+    from shapegate_proxy.policy import ConfinedRequest
+    from shapegate_proxy.principal import Principal
+
+HOUR_SECONDS: Final = 3_600.0
+REMEMBERED_MAX: Final = 200_000
+"""Shapes remembered for all principals, and as many for all organizations; some 35 MB each when full."""
+RETRY_SECONDS_MAX: Final = 300
+"""Longer than that no client waits."""
+
+Owner = tuple[str, ...]
+
+
+def shape_key(confined: ConfinedRequest) -> bytes:
+    """Hash what makes a shape at Electric: the definition that goes there, not the client's words for it."""
+    asked = confined.asked.definition
+    parts = (
+        confined.table.to_sql(),
+        confined.where,
+        confined.params,
+        confined.columns,
+        asked.replica.value,
+        asked.log.value,
+    )
+    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+class Limits:
+    """The accounts of one gate."""
+
+    def __init__(self, settings: LimitSettings, *, monotonic: Callable[[], float]) -> None:
+        self._settings = settings
+        self._monotonic = monotonic
+        self._requests: Counter[Owner] = Counter()
+        """Requests under way by principal and by org."""
+        self._live: Counter[Owner] = Counter()
+        self._shapes_of_principals = RecentShapes(REMEMBERED_MAX)
+        self._shapes_of_orgs = RecentShapes(REMEMBERED_MAX)
+
+    @contextmanager
+    def enter(self, principal: Principal) -> Iterator[None]:
+        """Count a request as under way inside of the block, before anything is done for it.
+
+        Raises TooManyRequests.
+        """
+        owner, org = _owner(principal), (principal.org,)
+        if self._requests[owner] >= self._settings.requests_per_principal:
+            raise TooManyRequests("This user has too many requests under way")
+        if self._requests[org] >= self._settings.requests_per_org:
+            raise TooManyRequests("This organization has too many requests under way")
+        with _counted(self._requests, owner), _counted(self._requests, org):
+            yield
+
+    @contextmanager
+    def admit(self, confined: ConfinedRequest) -> Iterator[None]:
+        """Count what is asked for: its shape for an hour, and as followed inside of the block if it is live.
+
+        Raises TooManyLive or TooManyShapes; a refused request counts nowhere.
+        """
+        owner, live = _owner(confined.principal), confined.asked.live
+        if live and self._live[owner] >= self._settings.live_per_principal:
+            raise TooManyLive
+        self._count_shape(confined, owner)
+        with _counted(self._live, owner) if live else nullcontext():
+            yield
+
+    def _count_shape(self, confined: ConfinedRequest, owner: Owner) -> None:
+        now, shape, org = self._monotonic(), shape_key(confined), (confined.principal.org,)
+        own_max = confined.limits.shapes_per_hour
+        if own_max is None:
+            own_max = self._settings.shapes_per_hour_principal
+        else:
+            owner = (*owner, confined.table.to_sql())
+        for recent, who, shapes_max, whose in (
+            (self._shapes_of_principals, owner, own_max, "user"),
+            (self._shapes_of_orgs, org, self._settings.shapes_per_hour_org, "organization"),
+        ):
+            wait = recent.seconds_until(who, shape, shapes_max, now=now)
+            if wait > 0:
+                seconds = min(math.ceil(wait), RETRY_SECONDS_MAX)
+                raise TooManyShapes(
+                    f"This {whose} asked for {shapes_max} distinct shapes within an hour", seconds
+                )
+        self._shapes_of_principals.note(owner, shape, now=now)
+        self._shapes_of_orgs.note(org, shape, now=now)
+
+
+def _owner(principal: Principal) -> Owner:
+    return principal.issuer, principal.user, principal.org
+
+
+@contextmanager
+def _counted(counter: Counter[Owner], owner: Owner) -> Iterator[None]:
+    """Add one inside of the block; an owner without any is not kept."""
+    counter[owner] += 1
+    try:
+        yield
+    finally:
+        counter[owner] -= 1
+        if not counter[owner]:
+            del counter[owner]
+
+
+class RecentShapes:
+    """The shapes that each owner asked for within the last hour.
+
+    When more than `shapes_max` would be remembered, the owner who asked longest ago is forgotten: that makes
+    limits laxer, and refuses nobody for what others did.
+    """
+
+    def __init__(self, shapes_max: int) -> None:
+        self._shapes_max = shapes_max
+        self._owners: OrderedDict[Owner, OrderedDict[bytes, float]] = OrderedDict()
+        """By owner, when each shape was asked for last; both in the order of that."""
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def seconds_until(self, owner: Owner, shape: bytes, shapes_max: int, *, now: float) -> float:
+        """Return how long until this shape fits among the owner's; 0 if it does now."""
+        shapes = self._owners.get(owner)
+        if shapes is None:
+            return 0.0
+        while shapes and now - next(iter(shapes.values())) >= HOUR_SECONDS:
+            shapes.popitem(last=False)
+            self._count -= 1
+        if shape in shapes or len(shapes) < shapes_max:
+            return 0.0
+        return next(iter(shapes.values())) + HOUR_SECONDS - now
+
+    def note(self, owner: Owner, shape: bytes, *, now: float) -> None:
+        """Remember that the owner asks for the shape now."""
+        shapes = self._owners.setdefault(owner, OrderedDict())
+        self._count += shape not in shapes
+        shapes[shape] = now
+        shapes.move_to_end(shape)
+        self._owners.move_to_end(owner)
+        while self._is_over(now):
+            _, forgotten = self._owners.popitem(last=False)
+            self._count -= len(forgotten)
+
+    def _is_over(self, now: float) -> bool:
+        """Say whether there is one owner too many, in memory or in time; never the one noted now."""
+        if self._count > self._shapes_max:
+            return len(self._owners) > 1
+        oldest = next(iter(self._owners.values()))
+        return not oldest or now - next(reversed(oldest.values())) >= HOUR_SECONDS
