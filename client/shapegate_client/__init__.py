@@ -10,7 +10,7 @@ async with IssuerCredentials("http://127.0.0.1:4001", home=home) as credentials:
 
 from __future__ import annotations
 
-from shapegate_client.config import ClientSettings
+from shapegate_client.config import ClientSettings, LiveMode
 from shapegate_client.errors import ClientError
 from shapegate_client.issuer import IssuerCredentials
 from shapegate_client.principal import AccessToken, Credentials, Organization, Principal
@@ -37,6 +37,7 @@ __all__ = [
     "Credentials",
     "IssuerCredentials",
     "Live",
+    "LiveMode",
     "NeedsLogin",
     "OfflineSince",
     "Organization",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,19 +22,36 @@ class BadAddress(ClientError):
         )
 
 
+class LiveMode(enum.Enum):
+    """How a shape that is up to date waits for changes."""
+
+    LONG_POLL = "long-poll"
+    """One request for each answer: passes through whatever speaks HTTP."""
+    SSE = "sse"
+    """A stream of events: saves a request per batch, and needs a path that passes bytes on as they come."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """Timeouts and bounds; the defaults fit Electric's own (PROTOCOL 4.1, 4.3)."""
 
+    live_mode: LiveMode = LiveMode.LONG_POLL
+    """Long polls by default: behind an intermediary that buffers, a stream is late and looks quiet."""
     live_seconds: float = 45.0
     """The whole of a live request; the server answers within 20 s."""
+    silence_seconds: float = 45.0
+    """The longest silence of a stream; the server says that it lives after 21 s of it."""
+    stream_seconds: float = 600.0
+    """The whole of a stream; the server ends it after 60 s."""
+    look_seconds: float = 5.0
+    """How often a wait looks whether the machine slept."""
     read_seconds: float = 60.0
     """The longest silence inside of any other request."""
     chunk_seconds: float = 600.0
     """The whole of any other request."""
     connect_seconds: float = 10.0
     body_bytes_max: int = 64_000_000
-    """Electric's chunks have about 10 MB."""
+    """Electric's chunks have about 10 MB; a single event of a stream has this bound too."""
     pending_rows_max: int = 50_000
     """Rows held in memory before a batch goes to a copy aside on disk."""
     watch_batches_max: int = 256

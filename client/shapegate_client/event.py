@@ -1,19 +1,25 @@
-"""What can come back for a shape request, read from status, headers and body. Pure: no I/O, no clock."""
+"""What can happen to the sync of a shape: answers to its requests, and news of an open stream.
+
+Pure: no I/O, no clock.
+"""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from shapegate_client.decode import LogItem, read_log
 from shapegate_wire import names
 from shapegate_wire.errors import MalformedResponse, MissingHeaders
 from shapegate_wire.head import ResponseHead, parse_head
-from shapegate_wire.message import Message, parse_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from shapegate_wire.message import Message
 
 MESSAGE_CHARS_MAX: Final = 300
 """As much of a peer's explanation as is shown."""
@@ -27,7 +33,14 @@ class Answered:
     """A complete 200 of a log."""
 
     head: ResponseHead
-    messages: tuple[Message, ...]
+    messages: tuple[LogItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpened:
+    """The head of a 200 whose body is a stream of events."""
+
+    head: ResponseHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +85,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A 200 that is no log."""
+    """A 200 that is no log, or something on a stream that is no message."""
 
     reason: str
 
@@ -84,14 +97,59 @@ class HeadersLost:
     names: tuple[str, ...]
 
 
-Event = (
-    Answered | NoContent | Conflict | OutOfBounds | Unauthorized | Rejected | Failed | Malformed | HeadersLost
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """The machine slept meanwhile: what was under way may be dead without a sign of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Messages of a stream, in order: up to an up-to-date or must-refetch, or a part of the way there."""
+
+    messages: tuple[Message, ...]
+
+
+class Ending(enum.Enum):
+    """How a stream ends."""
+
+    CLOSED = "closed"
+    """In good order: by the server, or because it had lasted long enough."""
+    CUT = "cut"
+    SILENT = "silent"
+    """Not even a keep-alive came any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEnded:
+    """Nothing more comes from this stream."""
+
+    ending: Ending
+    half_received: bool = False
+    """Whether messages had come without their up-to-date; they are lost."""
+
+
+Answer = (
+    Answered
+    | StreamOpened
+    | NoContent
+    | Conflict
+    | OutOfBounds
+    | Unauthorized
+    | Rejected
+    | Failed
+    | Malformed
+    | HeadersLost
+    | Woken
 )
+"""What can come of a request."""
+News = Arrived | StreamEnded | Malformed | Woken
+"""What can come of an open stream."""
+Event = Answer | News
 
 
 def read_event(
     status: int, headers: Mapping[str, str], body: bytes, *, live: bool, retry_after: float | None
-) -> Event:
+) -> Answer:
     """Say what an answer is; `headers` looks names up without regard to case."""
     if status == 200:
         return _read_log(headers, body, live=live)
@@ -107,21 +165,31 @@ def read_event(
         return Failed(reason=f"it answered {status} {code}".rstrip(), retry_after=retry_after)
     if status == 400 and _OUT_OF_BOUNDS in body:
         return OutOfBounds()
+    if status == 304:
+        return Malformed("a 304 came for a request that was not conditional")
     if 300 <= status < 400:
         message = "it redirects, and redirects are not followed: expected the address of the proxy itself"
     return Rejected(status=status, code=code or "refused", message=message or "no explanation was given")
 
 
-def _read_log(headers: Mapping[str, str], body: bytes, *, live: bool) -> Event:
+def read_opening(headers: Mapping[str, str]) -> StreamOpened | Malformed | HeadersLost:
+    """Say what the head of an event stream is; it has the headers of a live answer."""
     try:
-        head = parse_head(headers, live=live)
-        return Answered(head=head, messages=parse_body(msgspec.json.decode(body)))
+        return StreamOpened(parse_head(headers, live=True))
     except MissingHeaders as exc:
         return HeadersLost(exc.names)
     except MalformedResponse as exc:
         return Malformed(str(exc))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return Malformed("the body is not JSON")
+
+
+def _read_log(headers: Mapping[str, str], body: bytes, *, live: bool) -> Answer:
+    try:
+        head = parse_head(headers, live=live)
+        return Answered(head=head, messages=read_log(body, head.schema))
+    except MissingHeaders as exc:
+        return HeadersLost(exc.names)
+    except MalformedResponse as exc:
+        return Malformed(str(exc))
 
 
 def _read_refusal(body: bytes) -> tuple[str, str]:

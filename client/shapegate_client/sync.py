@@ -1,39 +1,42 @@
-"""Keeps one shape in step: ask, decide by the pure state machine, take in, commit.
+"""Keeps one shape in step: ask or listen, decide by the pure state machine, take in, commit.
 
-The loop carries steps out and decides nothing: `on_event` does. Rows wait in memory, or past a bound
-in a copy aside on disk; they are committed with their position, at up-to-date only.
+The loop carries steps out and decides nothing: `on_answer` and `on_news` do (REPLAY.md). What arrives
+goes through `intake`.
 """
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, assert_never
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
-from shapegate_client.ddl import plan_table
+from shapegate_client.breaker import Draw
+from shapegate_client.config import LiveMode
 from shapegate_client.errors import Unreachable
-from shapegate_client.event import Event, Failed, Malformed
-from shapegate_client.fold import Batch, Patch, Put, Remove, fold
-from shapegate_client.state import State, next_request, resume
-from shapegate_client.transition import Again, Deliver, Draw, Halt, RenewToken, Restart, Wait, on_event
-from shapegate_client.watch import CommittedBatch
+from shapegate_client.event import Failed, Malformed, Woken
+from shapegate_client.intake import Intake
+from shapegate_client.listening import on_news
+from shapegate_client.slumber import Slept, Vigil
+from shapegate_client.state import Streaming, next_request, resume, wake
+from shapegate_client.step import Again, Deliver, Halt, HangUp, Listen, RenewToken, Restart, Wait
+from shapegate_client.transition import on_answer
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.identifier import parse_table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
     from shapegate_client.clock import Clock
     from shapegate_client.config import ClientSettings
-    from shapegate_client.ddl import TableLayout
+    from shapegate_client.event import Answer
     from shapegate_client.principal import AccessToken, Credentials
-    from shapegate_client.state import Position
+    from shapegate_client.state import Asking, Position, State
+    from shapegate_client.step import Step
     from shapegate_client.store import Store
-    from shapegate_client.transition import Step
-    from shapegate_client.transport import Transport
-    from shapegate_wire.message import Message
+    from shapegate_client.transport import EventStream, Transport
+    from shapegate_client.watch import CommittedBatch
     from shapegate_wire.shape import ShapeDefinition
 
-INLINE_MESSAGES_MAX: Final = 500
-"""More messages than that are folded on a thread, so that the event loop goes on."""
+T = TypeVar("T")
 
 
 class SyncReport(Protocol):
@@ -52,17 +55,6 @@ class SyncReport(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _Pending:
-    """What was read since the last commit."""
-
-    batch: Batch
-    replacing: bool
-    """Whether a new copy takes the place of the table at the end."""
-    staged: bool = False
-    """Whether part of it lies in the copy aside."""
-
-
 class ShapeSync:
     """The sync of one shape in one org; `run` it in a task, cancel the task to end it."""
 
@@ -78,122 +70,122 @@ class ShapeSync:
         report: SyncReport,
     ) -> None:
         self._definition = definition
-        self._table = parse_table(definition.table)
-        self._store = store
         self._transport = transport
         self._credentials = credentials
         self._organization_id = store.owner.organization_id
         self._clock = clock
         self._settings = settings
         self._report = report
+        self._vigil = Vigil(clock, look_seconds=settings.look_seconds)
         self._rejected: AccessToken | None = None
         self._token: AccessToken | None = None
-        self._committed: Position | None = None
-        self._pending = _Pending({}, replacing=False)
+        self._stream: EventStream | None = None
+        self._intake = Intake(
+            parse_table(definition.table),
+            store,
+            organization_id=self._organization_id,
+            clock=clock,
+            pending_rows_max=settings.pending_rows_max,
+        )
 
     async def run(self, position: Position | None) -> None:
         """Sync from a stored position until cancelled. Raises ClientError when it can go on no more."""
         state: State = resume(position)
-        self._committed = position
-        self._pending = _Pending({}, replacing=position is None)
-        while True:
-            asked_at = self._clock.monotonic()
-            event = await self._ask(state)
-            draw = Draw(jitter=self._clock.chance(), buster=f"{int(self._clock.chance() * 2**52):013x}")
-            step = on_event(state, event, asked_at=asked_at, draw=draw)
-            if isinstance(step, Deliver):
-                try:
-                    await self._take_in(step)
-                except MalformedResponse as exc:
-                    # Nothing was taken in: the same is asked again, from the state before.
-                    step = on_event(state, Malformed(str(exc)), asked_at=asked_at, draw=draw)
-            state = await self._carry_out(step)
+        self._intake.resume(position)
+        try:
+            while True:
+                step = await (self._listen(state) if isinstance(state, Streaming) else self._exchange(state))
+                state = await self._carry_out(step)
+        finally:
+            self._hang_up()
 
-    async def _ask(self, state: State) -> Event:
+    async def _exchange(self, state: Asking) -> Step:
+        asked_at = self._clock.monotonic()
+        answer = await self._unless_slept(self._ask(state))
+        decide = partial(on_answer, state, asked_at=asked_at, at=self._clock.monotonic(), draw=self._draw())
+        return await self._take_in(decide(answer), decide)
+
+    async def _listen(self, state: Streaming) -> Step:
+        assert self._stream is not None  # it came with this state, and is closed by the step that ends it
+        news = await self._unless_slept(self._stream.next())
+        decide = partial(on_news, state, at=self._clock.monotonic(), draw=self._draw())
+        return await self._take_in(decide(news), decide)
+
+    async def _ask(self, state: Asking) -> Answer:
+        self._hang_up()
         try:
             token = await self._credentials.token(self._organization_id, rejected=self._rejected)
         except Unreachable as exc:
             return Failed(reason=str(exc))
         self._token, self._rejected = token, None
-        return await self._transport.fetch(next_request(state, self._definition), token)
+        streams = self._settings.live_mode is LiveMode.SSE
+        request = next_request(state, self._definition, streams=streams)
+        answer, self._stream = await self._transport.ask(request, token)
+        return answer
 
     async def _carry_out(self, step: Step) -> State:
         """Do what a step says besides taking messages in, and return the state that follows."""
         match step:
             case Deliver():
                 self._report.answered(up_to_date=step.up_to_date)
-                await self._pause(step.pause_seconds)
+                return await self._paused(step.state, step.pause_seconds)
+            case Listen():
+                self._report.answered(up_to_date=False)
                 return step.state
+            case HangUp():
+                self._hang_up()
+                self._intake.discard()
+                if step.reason is not None:
+                    self._report.unreachable(step.reason)
+                return await self._paused(step.state, step.pause_seconds)
             case Restart():
-                self._pending = _Pending({}, replacing=True)
-                await self._pause(step.pause_seconds)
-                return step.state
+                self._hang_up()
+                self._intake.restart()
+                return await self._paused(step.state, step.pause_seconds)
             case Again():
-                return step.state
+                return await self._paused(step.state, step.pause_seconds)
             case RenewToken():
                 self._rejected = self._token
-                return step.state
+                return await self._paused(step.state, step.pause_seconds)
             case Wait():
                 self._report.unreachable(step.reason)
-                await self._pause(step.seconds)
-                return step.state
+                return await self._paused(step.state, step.pause_seconds)
             case Halt():
                 raise step.error
             case never:
                 assert_never(never)
 
-    async def _pause(self, seconds: float) -> None:
-        if seconds > 0:
-            await self._clock.sleep(seconds)
+    async def _paused(self, state: State, seconds: float) -> State:
+        """Wait before the next request; after a sleep of the machine no longer than is left of the wait."""
+        ends_at = self._clock.monotonic() + seconds if seconds > 0 else 0.0
+        while seconds > 0:
+            slept = await self._vigil.unless_slept(self._clock.sleep(seconds))
+            if slept is None:
+                break
+            state, ends_at = wake(state), ends_at - slept.seconds
+            seconds = ends_at - self._clock.monotonic()
+        return state
 
-    async def _take_in(self, step: Deliver) -> None:
-        """Fold the messages in and, at up-to-date, commit.
+    async def _unless_slept(self, work: Coroutine[Any, Any, T]) -> T | Woken:
+        done = await self._vigil.unless_slept(work)
+        return Woken() if isinstance(done, Slept) else done
 
-        Raises MalformedResponse, and has changed nothing then.
-        """
-        pending, position = self._pending, step.state.position
-        layout = plan_table(self._table, position.schema)
-        batch = await _folded(pending.batch, step.messages, layout)
-        if step.up_to_date:
-            await self._commit(layout, batch, position)
-        elif len(batch) >= self._settings.pending_rows_max:
-            copy = not pending.replacing
-            await self._store.stage(layout, batch, begin=not pending.staged, copy=copy and not pending.staged)
-            self._pending = _Pending({}, replacing=True, staged=True)
-        else:
-            pending.batch = batch
+    def _draw(self) -> Draw:
+        return Draw(jitter=self._clock.chance(), buster=f"{int(self._clock.chance() * 2**52):013x}")
 
-    async def _commit(self, layout: TableLayout, batch: Batch, position: Position) -> None:
-        pending, before = self._pending, self._committed
-        moved = before is None or (before.handle, before.offset) != (position.handle, position.offset)
-        if not (moved or batch or pending.replacing):
-            return  # the long poll ended without news: nothing is worth a write
-        now = self._clock.now()
-        if pending.replacing:
-            await self._store.replace(layout, batch, position, now, begin=not pending.staged)
-        else:
-            await self._store.apply(layout, batch, position, now)
-        self._committed = position
-        self._pending = _Pending({}, replacing=False)
-        if batch or pending.replacing:
-            self._report.committed(self._describe(layout, batch, position, replaced=pending.replacing))
+    def _hang_up(self) -> None:
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
 
-    def _describe(
-        self, layout: TableLayout, batch: Batch, position: Position, *, replaced: bool
-    ) -> CommittedBatch:
-        details = () if replaced else tuple(batch.values())
-        return CommittedBatch(
-            table=layout.name,
-            organization_id=self._organization_id,
-            offset=str(position.offset),
-            replaced=replaced,
-            inserted=tuple(each.key for each in details if isinstance(each, Put)),
-            updated=tuple(each.key for each in details if isinstance(each, Patch)),
-            deleted=tuple(each.key for each in details if isinstance(each, Remove)),
-        )
-
-
-async def _folded(held: Batch, messages: tuple[Message, ...], layout: TableLayout) -> Batch:
-    if len(messages) <= INLINE_MESSAGES_MAX:
-        return fold(held, messages, layout)
-    return await asyncio.to_thread(fold, held, messages, layout)
+    async def _take_in(self, step: Step, decide: Callable[[Malformed], Step]) -> Step:
+        """Take a delivery in. What does not fit has changed nothing: then the same is asked again."""
+        if not isinstance(step, Deliver):
+            return step
+        try:
+            batch = await self._intake.take(step.messages, step.state.position, up_to_date=step.up_to_date)
+        except MalformedResponse as exc:
+            return decide(Malformed(str(exc)))
+        if batch is not None:
+            self._report.committed(batch)
+        return step

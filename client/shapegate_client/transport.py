@@ -1,8 +1,12 @@
-"""One shape request over HTTP: bounded in size and time, no cookies, no redirects."""
+"""Shape requests over HTTP, and the streams that they open.
+
+Bounded in size and time; no cookies, no redirects.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -10,14 +14,26 @@ import aiohttp
 
 from shapegate_client.backoff import parse_retry_after
 from shapegate_client.config import NAME
-from shapegate_client.event import Event, Failed, Malformed, read_event
+from shapegate_client.event import (
+    Ending,
+    Failed,
+    Malformed,
+    StreamEnded,
+    StreamOpened,
+    read_event,
+    read_opening,
+)
+from shapegate_client.stream import StreamReader
 from shapegate_wire import names
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from yarl import URL
 
     from shapegate_client.clock import Clock
     from shapegate_client.config import ClientSettings
+    from shapegate_client.event import Answer, News
     from shapegate_client.principal import AccessToken
     from shapegate_wire.request import ShapeRequest
 
@@ -26,6 +42,9 @@ HEADER_BYTES_MAX: Final = 65_536
 INLINE_BYTES_MAX: Final = 65_536
 """Larger bodies are parsed on a thread, so that the event loop goes on."""
 _BLOCK_BYTES: Final = 262_144
+_EVENTS: Final = "text/event-stream"
+_WITHOUT_BODY: Final = (204, 401, 409)
+"""Their status says all: a body that an intermediary spoiled must not hide it (REQUIREMENTS C-13)."""
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -34,7 +53,7 @@ def open_http() -> aiohttp.ClientSession:
         # Each live shape holds one connection, so their number is that of the subscriptions.
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"user-agent": NAME, "accept": "application/json"},
+        headers={"user-agent": NAME},
         max_line_size=HEADER_BYTES_MAX,
         max_field_size=HEADER_BYTES_MAX,
     )
@@ -58,31 +77,62 @@ class Transport:
         self._settings = settings
         self._clock = clock
 
-    async def fetch(self, request: ShapeRequest, token: AccessToken) -> Event:
-        """Ask once and say what came back; never raises but when cancelled."""
+    async def ask(self, request: ShapeRequest, token: AccessToken) -> tuple[Answer, EventStream | None]:
+        """Ask once and say what came back; never raises but when cancelled.
+
+        With StreamOpened comes the stream, which the caller closes.
+        """
+        seconds = self._settings.live_seconds if request.live else self._settings.chunk_seconds
         try:
-            async with (
-                asyncio.timeout(
-                    self._settings.live_seconds if request.live else self._settings.chunk_seconds
-                ),
-                self._http.get(
+            async with asyncio.timeout(seconds):
+                response = await self._http.get(
                     self._url.with_query(request.to_query()),
-                    headers={"authorization": f"Bearer {token.value}"},
+                    headers={
+                        "authorization": f"Bearer {token.value}",
+                        "accept": _EVENTS if request.live_sse else "application/json",
+                    },
                     allow_redirects=False,
                     timeout=self._timeout(),
-                ) as response,
-            ):
-                body = await self._read(response)
-                status, headers = response.status, response.headers
+                )
+                try:
+                    return await self._answer(request, response)
+                except BaseException:
+                    response.close()
+                    raise
         except TimeoutError:
-            return Failed(reason="it did not answer in time")
+            return Failed(reason="it did not answer in time"), None
         except aiohttp.ClientError as exc:
-            return Failed(reason=_explain(exc))
+            return Failed(reason=_explain(exc)), None
+
+    async def _answer(
+        self, request: ShapeRequest, response: aiohttp.ClientResponse
+    ) -> tuple[Answer, EventStream | None]:
+        if request.live_sse and response.status == 200 and response.content_type == _EVENTS:
+            opening = read_opening(response.headers)
+            if isinstance(opening, StreamOpened):
+                return opening, EventStream(response, settings=self._settings)
+            response.close()
+            return opening, None
+        if response.status in _WITHOUT_BODY:
+            response.close()
+            return read_event(
+                response.status, response.headers, b"", live=request.live, retry_after=None
+            ), None
+        try:
+            body = await self._read(response)
+        except aiohttp.ClientPayloadError:
+            if response.status == 200:
+                raise
+            response.close()
+            body = b""
         if body is None:
-            return Malformed(f"the body has more than {self._settings.body_bytes_max} bytes")
-        retry_after = parse_retry_after(headers.get(names.RETRY_AFTER), now=self._clock.now())
-        parse = partial(read_event, status, headers, body, live=request.live, retry_after=retry_after)
-        return parse() if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parse)
+            response.close()
+            return Malformed(f"the body has more than {self._settings.body_bytes_max} bytes"), None
+        retry_after = parse_retry_after(response.headers.get(names.RETRY_AFTER), now=self._clock.now())
+        parse = partial(
+            read_event, response.status, response.headers, body, live=request.live, retry_after=retry_after
+        )
+        return (parse() if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parse)), None
 
     def _timeout(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
@@ -97,6 +147,42 @@ class Transport:
             if len(body) > self._settings.body_bytes_max:
                 return None
         return bytes(body)
+
+
+class EventStream:
+    """An open stream of one shape. Made by `Transport.ask`, closed by whoever asked."""
+
+    def __init__(self, response: aiohttp.ClientResponse, *, settings: ClientSettings) -> None:
+        """Only `Transport` calls this."""
+        self._response = response
+        self._silence_seconds = settings.silence_seconds
+        self._ends_at = asyncio.get_running_loop().time() + settings.stream_seconds
+        self._reader = StreamReader(event_bytes_max=settings.body_bytes_max)
+        self._news: deque[News] = deque()
+
+    async def next(self) -> News:
+        """Wait for news; after StreamEnded or Malformed there are none."""
+        while not self._news:
+            self._news.extend(await self._read())
+        return self._news.popleft()
+
+    async def _read(self) -> Sequence[News]:
+        silent_at = asyncio.get_running_loop().time() + self._silence_seconds
+        try:
+            async with asyncio.timeout_at(min(self._ends_at, silent_at)):
+                block = await self._response.content.read(INLINE_BYTES_MAX)
+        except TimeoutError:
+            return (self._ended(Ending.SILENT if silent_at < self._ends_at else Ending.CLOSED),)
+        except aiohttp.ClientError:
+            return (self._ended(Ending.CUT),)
+        return self._reader.feed(block) if block else (self._ended(Ending.CLOSED),)
+
+    def _ended(self, ending: Ending) -> StreamEnded:
+        return StreamEnded(ending, half_received=self._reader.half_received)
+
+    def close(self) -> None:
+        """End the connection; idempotent."""
+        self._response.close()
 
 
 def _explain(exc: aiohttp.ClientError) -> str:

@@ -8,17 +8,19 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from shapegate_client.event import (
+    Answer,
     Answered,
     Conflict,
-    Event,
     Failed,
     HeadersLost,
     Malformed,
     NoContent,
     OutOfBounds,
     Rejected,
+    StreamOpened,
     Unauthorized,
     read_event,
+    read_opening,
 )
 
 HEAD = {
@@ -30,7 +32,7 @@ HEAD = {
 BOUNDS = b'{"message":"Invalid request","errors":{"offset":["out of bounds for this shape"]}}'
 
 
-def read(status: int, body: bytes = b"[]", headers: dict[str, str] = HEAD, *, live: bool = False) -> Event:
+def read(status: int, body: bytes = b"[]", headers: dict[str, str] = HEAD, *, live: bool = False) -> Answer:
     return read_event(status, CIMultiDict(headers), body, live=live, retry_after=7.0)
 
 
@@ -59,14 +61,14 @@ def without(*names: str) -> dict[str, str]:
         (read(413), Rejected),
         (read(414, b""), Rejected),
         (read(302), Rejected),
-        (read(304), Rejected),
+        (read(304), Malformed),
         (read(408), Failed),
         (read(429), Failed),
         (read(500, b"<html>"), Failed),
         (read(503), Failed),
     ],
 )
-def test_C_10_C_19_C_21_C_22_each_status_has_its_event(event: Event, kind: type[Event]) -> None:
+def test_C_10_C_19_C_21_C_22_each_status_has_its_event(event: Answer, kind: type[Answer]) -> None:
     assert isinstance(event, kind)
 
 
@@ -82,6 +84,14 @@ def test_C_10_C_19_C_21_C_22_each_status_has_its_event(event: Event, kind: type[
 def test_C_08_an_answer_without_its_headers_names_them(live: bool, lost: tuple[str, ...]) -> None:
     kept = {name: value for name, value in HEAD.items() if name.lower() not in lost}
     assert read(200, headers=kept, live=live) == HeadersLost(lost)
+
+
+def test_C_08_C_30_a_stream_opens_with_the_headers_of_a_live_answer_and_no_schema() -> None:
+    opening = read_opening(CIMultiDict(without("Electric-Schema")))
+    assert isinstance(opening, StreamOpened)
+    assert (opening.head.handle, opening.head.cursor, opening.head.schema) == ("h1", "1", None)
+    assert read_opening(CIMultiDict(without("Electric-Cursor"))) == HeadersLost(("electric-cursor",))
+    assert isinstance(read_opening(CIMultiDict({**HEAD, "Electric-Offset": "now"})), Malformed)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b'[{"headers":{"control":"must-refetch"}}]'])

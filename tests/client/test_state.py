@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from shapegate_client.state import CatchingUp, Guard, Initial, Live, State, next_request, resume, wake
+from shapegate_client.state import Asking, CatchingUp, Guard, Initial, Live, next_request, resume, wake
 from shapegate_wire.request import parse_request
 from tests.client.builders import DEFINITION, position
 
-STATES: tuple[State, ...] = (
+STATES: tuple[Asking, ...] = (
     Initial(),
     Initial(handle="h2", guard=Guard(expired_handle="h1", cache_buster="b")),
     CatchingUp(position=position("0_inf")),
@@ -19,8 +19,9 @@ STATES: tuple[State, ...] = (
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_every_state_asks_what_a_strict_gate_accepts(state: State) -> None:
-    request = next_request(state, DEFINITION)
+@pytest.mark.parametrize("streams", [False, True])
+def test_C_03_C_04_C_05_every_state_asks_what_a_strict_gate_accepts(state: Asking, streams: bool) -> None:
+    request = next_request(state, DEFINITION, streams=streams)
     read = parse_request(request.to_query())
     assert read.position_query() == request.position_query()
 
@@ -31,6 +32,6 @@ def test_a_stored_position_is_continued_and_nothing_stored_begins_the_log() -> N
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_C_24_waking_never_leaves_a_live_state(state: State) -> None:
+def test_C_24_waking_never_leaves_a_live_state(state: Asking) -> None:
     assert not isinstance(wake(state), Live)
     assert wake(wake(state)) == wake(state)

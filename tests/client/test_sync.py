@@ -10,7 +10,7 @@ from aiohttp import web
 
 from shapegate_client import Session, ShapeDefinition
 from shapegate_client.errors import BadAnswers, ClientError, RequestLoop, StaleAnswers, UnsafeName
-from shapegate_client.sync import INLINE_MESSAGES_MAX
+from shapegate_client.intake import INLINE_MESSAGES_MAX
 from tests.client.ports import FixedCredentials, HeldClock
 from tests.client.servers import SCHEMA, Gate, served, status
 

@@ -21,13 +21,21 @@ _RELATION: Final = """
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')
 """
+# PostgreSQL 18 can publish stored generated columns, and must if a table with such a column and the whole row
+# as its identity is to be updated. What is published comes with the rows, like any other column.
 _COLUMNS: Final = """
     SELECT a.attname AS name, a.atttypid::int8 AS type_oid, a.atttypmod AS type_mod,
            COALESCE(e.typname, t.typname) AS type_name, format_type(a.atttypid, a.atttypmod) AS sql_type,
            CASE WHEN e.oid IS NULL THEN 0 ELSE greatest(a.attndims, 1) END AS dims,
-           a.attnotnull AS not_null, a.attgenerated <> '' AS generated,
+           a.attnotnull AS not_null,
+           a.attgenerated <> '' AND NOT EXISTS (
+               SELECT FROM pg_publication_tables p WHERE p.schemaname = n.nspname AND p.tablename = c.relname
+               AND a.attname = ANY(p.attnames)
+           ) AS generated,
            array_position(i.indkey::int2[], a.attnum) AS pk_index
     FROM pg_attribute a
+    JOIN pg_class c ON c.oid = a.attrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_type t ON t.oid = a.atttypid
     LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
     LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary

@@ -67,7 +67,7 @@ class Serving:
         """Yield what the reader of a stream gets; it counts as held meanwhile."""
         self.held += 1
         try:
-            found = events(stream, last_lsn=lambda: self._engine.last_lsn, settings=self._settings)
+            found = events(stream, settings=self._settings)
             async with aclosing(found):
                 async for event in found:
                     yield event
@@ -101,7 +101,6 @@ class Serving:
             shape=shape,
             after=page.offset,
             backlog=page if page.messages else None,
-            lsn=self._engine.last_lsn,
         )
 
     async def _page(self, shape: Shape, after: Offset) -> ChunkPage | LogPage:

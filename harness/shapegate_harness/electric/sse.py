@@ -18,7 +18,7 @@ from shapegate_harness.electric.log import LogPage
 from shapegate_harness.electric.reply import METHODS, reply, response_headers, with_cors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Iterable
 
     from shapegate_harness.electric.answer import Answer
     from shapegate_harness.electric.settings import ElectricSettings
@@ -40,8 +40,6 @@ class EventStream:
     after: Offset
     backlog: LogPage | None
     """What the asker missed; then it is all that is sent."""
-    lsn: int
-    """The position up to which `backlog` is known to be complete."""
 
 
 def data(message: bytes) -> Event:
@@ -49,30 +47,27 @@ def data(message: bytes) -> Event:
     return (b"data: ", message, b"\n\n")
 
 
-def page_events(page: LogPage, lsn: int) -> Iterable[Event]:
-    """Print a page; its end is told where nothing comes after it."""
+def page_events(page: LogPage) -> Iterable[Event]:
+    """Print a page; where nothing comes after it, its end is told: the shape's own, not the server's."""
     for message in page.messages:
         yield data(message)
     if page.up_to_date:
-        yield data(answer.up_to_date(lsn))
+        yield data(answer.up_to_date(page.offset.lsn))
 
 
-async def events(
-    stream: EventStream, *, last_lsn: Callable[[], int], settings: ElectricSettings
-) -> AsyncGenerator[Event, None]:
+async def events(stream: EventStream, *, settings: ElectricSettings) -> AsyncGenerator[Event, None]:
     """Yield what a reader gets, until its time is over or the shape ends."""
     clock = asyncio.get_running_loop().time
     closes_at = clock() + settings.sse_seconds
     if stream.backlog is not None:
-        for event in page_events(stream.backlog, stream.lsn):
+        for event in page_events(stream.backlog):
             yield event
         return
     after, silent_until = stream.after, clock() + settings.sse_keep_alive_seconds
     while clock() < closes_at and not stream.shape.retired:
         news, page = stream.shape.news, stream.shape.log.page(after)
         if isinstance(page, LogPage) and page.messages:
-            # The position is read with the page: more may be appended while this one is being sent.
-            for event in page_events(page, last_lsn()):
+            for event in page_events(page):
                 yield event
             after, silent_until = page.offset, clock() + settings.sse_keep_alive_seconds
         elif not await wait_until(news, min(silent_until, closes_at)) and clock() < closes_at:

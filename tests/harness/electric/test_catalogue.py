@@ -139,6 +139,28 @@ async def test_a_generated_column_may_be_left_out(database_url: str) -> None:
         assert (await held).messages[0]["value"] == {"id": "1", "v": "x"}
 
 
+async def test_S_07_updates_beside_a_generated_column_that_is_published_are_followed(
+    database_url: str,
+) -> None:
+    """Postgres 18 refuses the update as long as the publication leaves the column out."""
+    async with connected(database_url) as database, open_caller(database_url) as caller:
+        await database.execute(
+            "CREATE TABLE t (id int PRIMARY KEY, g int GENERATED ALWAYS AS (id * 2) STORED, v text)"
+        )
+        await database.execute("INSERT INTO t VALUES (1, DEFAULT, 'x')")
+        await database.execute("ALTER TABLE t REPLICA IDENTITY FULL")
+        await database.execute("ALTER PUBLICATION electric_publication_default ADD TABLE t")
+        await database.execute(
+            "ALTER PUBLICATION electric_publication_default SET (publish_generated_columns = stored)"
+        )
+        first = await caller.get({"table": "t", "columns": "id,v", **OFFSET})
+        held = await caller.held(
+            {"table": "t", "columns": "id,v", "offset": "0_inf", "handle": first.headers["electric-handle"]}
+        )
+        await database.execute("UPDATE t SET v = 'y'")
+        assert (await held).messages[0]["value"] == {"id": "1", "v": "y"}
+
+
 async def test_a_table_without_any_partition_yet_is_an_empty_shape(database_url: str) -> None:
     async with connected(database_url) as database, open_caller(database_url) as caller:
         await database.execute("CREATE TABLE t (id int PRIMARY KEY) PARTITION BY LIST (id)")

@@ -11,7 +11,7 @@ from tests.harness.electric.builders import connected, open_caller
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", ""])  # noqa: S104  # refused
-def test_only_loopback_is_served(host: str) -> None:
+def test_S_02_only_loopback_is_served(host: str) -> None:
     with pytest.raises(Misconfigured, match="loopback"):
         DevElectric(database_url="postgresql://nowhere", secret=None, host=host)
 

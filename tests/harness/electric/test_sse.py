@@ -242,16 +242,14 @@ async def test_up_to_date_promises_no_more_than_was_sent_before_it(behind: bool)
     shape.append([Entry(offset=Offset(10, 0), message=b"{}")])
     page = shape.log.page(SNAPSHOT_END)
     assert isinstance(page, LogPage)
-    now = 10
     stream = EventStream(
-        head=Answer(status=200), shape=shape, after=SNAPSHOT_END, backlog=page if behind else None, lsn=10
+        head=Answer(status=200), shape=shape, after=SNAPSHOT_END, backlog=page if behind else None
     )
     sent = []
-    async with aclosing(events(stream, last_lsn=lambda: now, settings=ElectricSettings())) as found:
+    async with aclosing(events(stream, settings=ElectricSettings())) as found:
         async with asyncio.timeout(TEN_SECONDS):
             sent.append(await anext(found))
             shape.append([Entry(offset=Offset(20, 0), message=b"{}")])
-            now = 20
             sent.append(await anext(found))
     assert sent == [data(b"{}"), data(b'{"headers":{"control":"up-to-date","global_last_seen_lsn":"10"}}')]
 
