@@ -1,4 +1,4 @@
-"""Measure a section and compare it with its goals: `python -m benchmarks embedded [--quick] [--gate]`.
+"""Measure a section and compare it with its goals: `python -m benchmarks client [--quick] [--gate]`.
 
 One table on standard output, everything as JSON in `benchmarks/results/`. Exit code 1 if something failed, or
 with --gate if a goal is missed by more than 20 %.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from benchmarks import embedded
+from benchmarks import client, embedded
 from benchmarks.figure import fails_gate, table
 from benchmarks.machine import describe
 from benchmarks.running_stack import StackFailed
@@ -33,7 +33,7 @@ class Section(Protocol):
     async def __call__(self, *, quick: bool, on_progress: Callable[[str], None]) -> tuple[Result, ...]: ...
 
 
-SECTIONS: Final[Mapping[str, Section]] = {"embedded": embedded.measure}
+SECTIONS: Final[Mapping[str, Section]] = {"client": client.measure, "embedded": embedded.measure}
 
 
 def main(words: Sequence[str]) -> int:
@@ -52,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     for name in asked.sections or SECTIONS:
         try:
             results = asyncio.run(SECTIONS[name](quick=asked.quick, on_progress=_progress))
-        except (StackFailed, embedded.WrongAnswer) as exc:
+        except (StackFailed, client.WrongAnswer, embedded.WrongAnswer) as exc:
             _say(f"{name}: {exc}", sys.stderr)
             return 1
         except KeyboardInterrupt:

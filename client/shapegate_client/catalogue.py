@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from shapegate_client.ddl import OWN_PREFIX, STAGED_PREFIX
+from shapegate_client.ddl import OWN_PREFIX, SLOTS_PREFIX, STAGED_PREFIX, TAGS_PREFIX
 from shapegate_client.errors import StoreDamaged, StoreMismatch
 from shapegate_client.state import Position
 from shapegate_wire import names
@@ -127,8 +127,18 @@ def remove_shape(db: Database, name: str) -> None:
 
 
 def staged_tables(db: Database) -> tuple[str, ...]:
-    """List the unfinished copies that a run before this one left behind."""
-    return tuple(name for name in db.table_names() if name.startswith(STAGED_PREFIX))
+    """List the unfinished copies, and their tags, that a run before this one left behind."""
+    return tuple(
+        name
+        for name in db.table_names()
+        if any(part.startswith(STAGED_PREFIX) for part in (name, *_tagged(name)))
+    )
+
+
+def _tagged(name: str) -> tuple[str, ...]:
+    """Say whose tags a table holds, if any's."""
+    prefixes = (TAGS_PREFIX, SLOTS_PREFIX)
+    return tuple(name.removeprefix(prefix) for prefix in prefixes if name.startswith(prefix))
 
 
 def print_definition(definition: ShapeDefinition) -> str:

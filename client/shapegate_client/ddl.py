@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 OWN_PREFIX: Final = "_shapegate_"
 """Begins the names of the store's own tables."""
 STAGED_PREFIX: Final = f"{OWN_PREFIX}staged_"
+TAGS_PREFIX: Final = f"{OWN_PREFIX}tags_"
+SLOTS_PREFIX: Final = f"{OWN_PREFIX}slots_"
 COLUMNS_MAX: Final = 1_600
 """Postgres' own bound; SQLite takes 2,000."""
 
@@ -50,12 +52,13 @@ class TableLayout:
     """Holds the opaque key of each row where Postgres has no primary key (PROTOCOL 3.3)."""
     decoders: Mapping[str, Decode] = field(compare=False, repr=False)
     """How to read each column's text."""
+    places: Mapping[str, int] = field(compare=False, repr=False)
+    """Every column of the local table, and where it stands in a row."""
 
     @property
     def stored(self) -> tuple[str, ...]:
         """Every column of the local table in order."""
-        own = () if self.key_column is None else (self.key_column,)
-        return own + tuple(column.name for column in self.columns)
+        return tuple(self.places)
 
     @property
     def storage(self) -> dict[str, str]:
@@ -82,7 +85,8 @@ def plan_table(table: TableName, schema: ShapeSchema) -> TableLayout:
     names = [column.name for column in schema]
     _check_columns(table, names)
     keyed = any(column.pk_index is not None for column in schema)
-    key_column = None if keyed else _free_name("_key", names)
+    key_column = None if keyed else free_name("_key", names)
+    stored = (() if key_column is None else (key_column,)) + tuple(sorted(names))
     return TableLayout(
         source=table,
         name=local_name(table),
@@ -93,6 +97,7 @@ def plan_table(table: TableName, schema: ShapeSchema) -> TableLayout:
         key=primary_key(schema) if key_column is None else (key_column,),
         key_column=key_column,
         decoders={column.name: decoder(column) for column in schema},
+        places={name: place for place, name in enumerate(stored)},
     )
 
 
@@ -101,15 +106,16 @@ def staged_name(layout: TableLayout) -> str:
     return STAGED_PREFIX + layout.name
 
 
-def print_upsert(layout: TableLayout, table: str) -> str:
-    """Print the statement that puts one whole row; parameters are `layout.stored` in order."""
+def print_upsert(layout: TableLayout, table: str, *, rows: int = 1) -> str:
+    """Print the statement that puts whole rows; the parameters of each are `layout.stored` in order."""
     columns = layout.stored
     rest = [column for column in columns if column not in layout.key]
     action = (
         f"UPDATE SET {', '.join(f'{quote(c)} = excluded.{quote(c)}' for c in rest)}" if rest else "NOTHING"
     )
+    values = ", ".join([f"({', '.join('?' * len(columns))})"] * rows)
     return (
-        f"INSERT INTO {quote(table)} ({_list(columns)}) VALUES ({', '.join('?' * len(columns))}) "  # noqa: S608  # quoted
+        f"INSERT INTO {quote(table)} ({_list(columns)}) VALUES {values} "  # noqa: S608  # quoted
         f"ON CONFLICT ({_list(layout.key)}) DO {action}"
     )
 
@@ -117,17 +123,26 @@ def print_upsert(layout: TableLayout, table: str) -> str:
 def print_update(layout: TableLayout, table: str, columns: tuple[str, ...]) -> str:
     """Print the statement that changes some columns of one row; parameters are those, then the key."""
     changes = ", ".join(f"{quote(column)} = ?" for column in columns)
-    return f"UPDATE {quote(table)} SET {changes} WHERE {_match(layout)}"  # noqa: S608  # quoted
+    return f"UPDATE {quote(table)} SET {changes} WHERE {print_match(layout)}"  # noqa: S608  # quoted
 
 
 def print_delete(layout: TableLayout, table: str) -> str:
     """Print the statement that deletes one row; parameters are the key."""
-    return f"DELETE FROM {quote(table)} WHERE {_match(layout)}"  # noqa: S608  # quoted
+    return f"DELETE FROM {quote(table)} WHERE {print_match(layout)}"  # noqa: S608  # quoted
 
 
 def print_delete_all(table: str) -> str:
     """Print the statement that empties a table."""
     return f"DELETE FROM {quote(table)}"  # noqa: S608  # quoted
+
+
+def print_drop(table: str) -> str:
+    """Print the statement that drops a table if there is one.
+
+    Never catch an error in its place: one of the disk ends the transaction, and what follows would be a
+    commit of its own.
+    """
+    return f"DROP TABLE IF EXISTS {quote(table)}"
 
 
 def print_copy(layout: TableLayout, source: str, target: str) -> str:
@@ -136,19 +151,21 @@ def print_copy(layout: TableLayout, source: str, target: str) -> str:
     return f"INSERT INTO {quote(target)} ({columns}) SELECT {columns} FROM {quote(source)}"  # noqa: S608  # quoted
 
 
-def _match(layout: TableLayout) -> str:
+def print_match(layout: TableLayout) -> str:
+    """Print the condition that finds one row; parameters are the key."""
     return " AND ".join(f"{quote(column)} = ?" for column in layout.key)
 
 
-def _list(columns: Iterable[str]) -> str:
-    return ", ".join(quote(column) for column in columns)
-
-
-def _free_name(wanted: str, taken: list[str]) -> str:
+def free_name(wanted: str, taken: Iterable[str]) -> str:
+    """Name a column of our own so that no other has its name."""
     lowered = {name.lower() for name in taken}
     while wanted in lowered:
         wanted = f"_{wanted}"
     return wanted
+
+
+def _list(columns: Iterable[str]) -> str:
+    return ", ".join(quote(column) for column in columns)
 
 
 def _check_columns(table: TableName, names: list[str]) -> None:

@@ -106,16 +106,6 @@ class RequestLoop(SyncStopped):
         )
 
 
-class UnsupportedShape(SyncStopped):
-    """The shape's filter has subqueries: its rows can leave by move-out events, which need tags."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the rows of this shape carry tags, as those of a filter with subqueries do: expected a plain "
-            "filter; this version does not follow move-outs and would keep rows too long"
-        )
-
-
 class UnsafeName(SyncStopped):
     """A table or column has a name that the local store cannot hold (SECURITY L-08)."""
 

@@ -1,73 +1,177 @@
 """A batch of changes folded to the last word on each row. Pure: no I/O, no clock.
 
 Folding is what makes a replay harmless and a batch atomic: however a history is split, whatever part of it is
-sent twice, the same rows come out (PROTOCOL 3.2, 4.5; REQUIREMENTS C-31 to C-35, C-39; SECURITY L-03).
+sent twice, the same rows come out (PROTOCOL 3.2, 4.5; REQUIREMENTS C-31 to C-35, C-39; SECURITY L-03). A move
+concerns rows that only the store knows, so it ends one step of a batch and the next one begins after it.
+
+What there is one of for each change is a struct, not a dataclass: made four times as fast.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, Final, assert_never
 
+import msgspec
+
+from shapegate_client.decode import Inserts
+from shapegate_client.tags import RowTags, read_row_tags
 from shapegate_client.values import SqlValue
 from shapegate_wire.errors import MalformedResponse
-from shapegate_wire.message import Change, Operation
+from shapegate_wire.message import Change, MoveIn, MoveOut, Operation, SnapshotEnd
+from shapegate_wire.visibility import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from shapegate_client.ddl import TableLayout
-    from shapegate_wire.message import Message, Row
+    from shapegate_client.decode import LogItem
+    from shapegate_wire.message import Row
 
 Key = tuple[SqlValue, ...]
 """The primary key of a local row, in key order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Put:
+class Put(msgspec.Struct, frozen=True):
     """The whole row, whether it was there or not; `values` are in the order of `layout.stored`."""
 
     key: Key
     values: tuple[SqlValue, ...]
+    tags: RowTags | None = None
+    """None leaves those that the row has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(msgspec.Struct, frozen=True):
     """Some columns of a row; nothing if the row is not there (REQUIREMENTS C-32)."""
 
     key: Key
     values: Mapping[str, SqlValue]
+    tags: RowTags | None = None
+    """None leaves those that the row has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(msgspec.Struct, frozen=True):
     """The row is gone; nothing if it was not there."""
 
     key: Key
 
 
 RowOperation = Put | Patch | Remove
-Batch = dict[str, RowOperation]
-"""The last word on each row, by the opaque key of the log."""
 
 
-def fold(held: Mapping[str, RowOperation], messages: Iterable[Message], layout: TableLayout) -> Batch:
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """The last word on each row, by the opaque key of the log; their order does not matter."""
+
+    operations: Mapping[str, RowOperation]
+
+    def __len__(self) -> int:
+        return len(self.operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Whole rows in the order of the log, each in the order of `layout.stored`; a later one wins."""
+
+    rows: Sequence[tuple[SqlValue, ...]]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Conditions that hold no more, or hold again, for the rows that the store has by then."""
+
+    moves: tuple[MoveIn | MoveOut, ...]
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
+
+Step = Folded | Load | Moves
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What is to be done to the rows of one table, step by step."""
+
+    steps: tuple[Step, ...] = ()
+    txids: frozenset[int] = frozenset()
+    """The 32-bit ids of the transactions whose changes these are, as far as the log names them."""
+    snapshot: Visibility | None = None
+    """What the log's first snapshot saw, if its end is part of the batch."""
+
+    def __len__(self) -> int:
+        """Count the rows and moves that are held in memory."""
+        return sum(map(len, self.steps))
+
+
+EMPTY: Final = Batch()
+TXIDS_MAX: Final = 100_000
+"""Of a longer history the older transactions are not told: nobody waits for a write of hours ago."""
+
+
+def fold(held: Batch, messages: Iterable[LogItem], layout: TableLayout) -> Batch:
     """Add messages to a batch and return the new one; the old one is unchanged.
 
     Raises MalformedResponse if a change belongs to another table, or has columns or values that do not fit.
     """
-    batch = dict(held)
+    steps, snapshot = list(held.steps), held.snapshot
+    txids: set[int] = set()
+    rows: dict[str, RowOperation] = {}
+    if steps and isinstance(last := steps[-1], Folded):
+        rows = dict(last.operations)
+        steps.pop()
     for message in messages:
         if isinstance(message, Change):
-            _check_relation(message, layout)
-            batch[message.key] = _combine(batch.get(message.key), message, layout)
-    return batch
+            _check_relation(message.relation, layout)
+            rows[message.key] = _combine(rows.get(message.key), message, layout)
+            txids.update(message.txids)
+        elif isinstance(message, Inserts):
+            rows = _closed(steps, rows)
+            steps.append(_load(message, layout))
+        elif isinstance(message, MoveIn | MoveOut):
+            rows = _closed(steps, rows)
+            _add_move(steps, message)
+        elif isinstance(message, SnapshotEnd) and snapshot is None:
+            snapshot = Visibility.of(message)
+    _closed(steps, rows)
+    known = held.txids if len(held.txids) < TXIDS_MAX else frozenset()
+    return Batch(steps=tuple(steps), txids=known | txids, snapshot=snapshot)
+
+
+def _closed(steps: list[Step], rows: dict[str, RowOperation]) -> dict[str, RowOperation]:
+    """End a step of changes if there are any, and return the empty rows of the next."""
+    if rows:
+        steps.append(Folded(rows))
+    return {}
+
+
+def _add_move(steps: list[Step], move: MoveIn | MoveOut) -> None:
+    if steps and isinstance(last := steps[-1], Moves):
+        steps[-1] = Moves((*last.moves, move))
+    else:
+        steps.append(Moves((move,)))
+
+
+def _load(inserts: Inserts, layout: TableLayout) -> Load:
+    for relation in inserts.relations:
+        _check_relation(relation, layout)
+    if [(each.name, each.type, each.dims) for each in inserts.columns] != [
+        (each.name, each.type, each.dims) for each in layout.columns
+    ]:
+        raise MalformedResponse("rows were read by another schema than that of their log")
+    if layout.key_column is None:
+        return Load(inserts.rows)
+    return Load([(key, *row) for key, row in zip(inserts.keys, inserts.rows, strict=True)])
 
 
 def _combine(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:
     match change.operation:
         case Operation.INSERT:
-            return _put(change.key, _decode(change.value, layout), layout)
+            values = _decode(change.value, layout)
+            return _put(change.key, values, layout, read_row_tags(change))
         case Operation.DELETE:
             return Remove(_key(change.key, _decode(change.value, layout), layout))
         case Operation.UPDATE:
@@ -77,38 +181,41 @@ def _combine(before: RowOperation | None, change: Change, layout: TableLayout) -
 
 
 def _update(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:
-    values = _decode(change.value, layout)
+    values, tags = _decode(change.value, layout), read_row_tags(change)
+    if isinstance(before, Put | Patch):
+        tags = tags or before.tags
     if len(values) == len(layout.columns):
-        return _put(change.key, values, layout)
+        return _put(change.key, values, layout, tags)
     key = _key(change.key, values, layout)
     match before:
         case None:
-            return Patch(key, values)
+            return Patch(key, values, tags)
         case Patch():
-            return Patch(key, {**before.values, **values})
+            return Patch(key, {**before.values, **values}, tags)
         case Put():
-            row = {**dict(zip(layout.stored, before.values, strict=True)), **values}
-            return Put(key, tuple(row[name] for name in layout.stored))
+            row = list(before.values)
+            for name, value in values.items():
+                row[layout.places[name]] = value
+            return Put(key, tuple(row), tags)
         case Remove():
             return before
         case never:
             assert_never(never)
 
 
-def _put(key: str, values: Mapping[str, SqlValue], layout: TableLayout) -> Put:
-    missing = [column.name for column in layout.columns if column.name not in values]
-    if missing:
-        raise MalformedResponse(f"a whole row lacks the columns {', '.join(missing)}")
-    own = () if layout.key_column is None else (key,)
-    row = own + tuple(values[column.name] for column in layout.columns)
-    return Put(_key(key, values, layout), row)
+def _put(key: str, values: Mapping[str, SqlValue], layout: TableLayout, tags: RowTags | None) -> Put:
+    try:
+        row = tuple([values[column.name] for column in layout.columns])
+    except KeyError as exc:
+        raise MalformedResponse(f"a whole row lacks the column {exc.args[0]!r}") from exc
+    return Put(_key(key, values, layout), row if layout.key_column is None else (key, *row), tags)
 
 
 def _key(key: str, values: Mapping[str, SqlValue], layout: TableLayout) -> Key:
     if layout.key_column is not None:
         return (key,)
     try:
-        found = tuple(values[name] for name in layout.key)
+        found = tuple([values[name] for name in layout.key])
     except KeyError as exc:
         raise MalformedResponse(f"a change lacks the key column {exc.args[0]!r}") from exc
     if None in found:
@@ -124,7 +231,7 @@ def _decode(row: Row, layout: TableLayout) -> dict[str, SqlValue]:
         raise MalformedResponse(f"a change has a column {exc.args[0]!r} that the schema lacks") from exc
 
 
-def _check_relation(change: Change, layout: TableLayout) -> None:
+def _check_relation(relation: tuple[str, str] | None, layout: TableLayout) -> None:
     """Compare the relation with the subscription's table, where the message names one (SECURITY L-08)."""
-    if change.relation is not None and change.relation != (layout.source.schema, layout.source.name):
+    if relation is not None and relation != (layout.source.schema, layout.source.name):
         raise MalformedResponse(f"a change belongs to another table than {str(layout.source)!r}")

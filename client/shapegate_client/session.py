@@ -183,10 +183,20 @@ class Session:
         that says `replaced`. Raises NotSubscribed; the iteration raises what stopped the table's sync.
         """
         self._check_open()
-        name = local_name(parse_table(table))
-        if all(shape.table != name for shape in self._replica.progress):
-            raise NotSubscribed(table)
-        return self._board.watch(name)
+        return self._board.watch(self._subscribed(table))
+
+    async def acknowledged(self, table: str, txid: int, *, timeout: float = 5.0) -> bool:
+        """Wait until the local table holds what a transaction wrote; False if that is not known in time.
+
+        `txid` is `pg_current_xact_id()::xid`, read inside of the transaction that wrote. A write that changed
+        nothing, or no row of the shape, is never acknowledged. Raises NotSubscribed or SessionClosed.
+        """
+        self._check_open()
+        name = self._subscribed(table)
+        held = self._board.acknowledgements
+        await self._board.pulse.until(lambda: self._closed or held.has(name, txid), timeout=timeout)
+        self._check_open()
+        return held.has(name, txid)
 
     async def switch(
         self, organization_id: str, *, keep: bool = True, on_step: OnStep = lambda _step: None
@@ -246,6 +256,12 @@ class Session:
     def _adopt(self, replica: Replica) -> None:
         self._replica = replica
         self._board.adopt(replica.generation)
+
+    def _subscribed(self, table: str) -> str:
+        name = local_name(parse_table(table))
+        if all(shape.table != name for shape in self._replica.progress):
+            raise NotSubscribed(table)
+        return name
 
     def _check_open(self) -> None:
         if self._closed:

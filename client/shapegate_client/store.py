@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import enum
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import quote
 
 from sqlite_utils import Database
+from sqlite_utils.db import NoTable
 
 from shapegate_client import catalogue, rows
-from shapegate_client.ddl import local_name, staged_name
+from shapegate_client.ddl import SLOTS_PREFIX, TAGS_PREFIX, local_name, print_drop, staged_name
 from shapegate_client.errors import StoreDamaged, StoreError, StoreFailed, StoreMissing, UnsafeName
 from shapegate_client.files import FileLock, create_private
 from shapegate_client.home import lock_path
@@ -26,12 +29,12 @@ from shapegate_wire.identifier import parse_table
 
 if TYPE_CHECKING:
     import datetime
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from shapegate_client.catalogue import StoredShape
     from shapegate_client.ddl import TableLayout
-    from shapegate_client.fold import Batch
+    from shapegate_client.fold import Batch, Key
     from shapegate_client.home import StoreOwner
     from shapegate_client.state import Position
     from shapegate_wire.shape import ShapeDefinition
@@ -40,13 +43,38 @@ T = TypeVar("T")
 
 BUSY_SECONDS: Final = 30.0
 """How long a write waits for another connection's; an application may write tables of its own beside ours."""
-_PRAGMAS: Final = (
+PRAGMAS: Final = (
     "PRAGMA page_size = 16384",  # a third faster to fill than 4096
     "PRAGMA journal_mode = WAL",  # readers and the writer do not wait for each other
     "PRAGMA synchronous = NORMAL",  # a power loss may undo the last commits, rows and position alike
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA legacy_alter_table = ON",  # a rename must not touch, nor stumble over, the views on a table
 )
+
+
+class Aside(enum.Enum):
+    """How a commit that replaces a table finds the copy prepared aside."""
+
+    BEGIN = "begin"
+    """There is none yet: the batch is all of it."""
+    COMPLETE = "complete"
+    """The batch is the last part of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What is to become visible of one shape."""
+
+    layout: TableLayout
+    batch: Batch
+    position: Position
+    at: datetime.datetime
+    aside: Aside | None = None
+    """None changes the rows that are there; else they are replaced by the copy."""
+
+
+Moved = tuple[tuple["Key", ...], ...]
+"""For each step of a batch the rows that moves of it removed."""
 
 
 class Store:
@@ -107,22 +135,18 @@ class Store:
 
         def forget() -> None:
             with self._transaction() as db:
-                db.table(name).drop(ignore=True)
+                for table in (name, TAGS_PREFIX + name, SLOTS_PREFIX + name):
+                    db.execute(print_drop(table))
                 catalogue.remove_shape(db, name)
 
         await self._run(forget)
 
     async def apply(
         self, layout: TableLayout, batch: Batch, position: Position, at: datetime.datetime
-    ) -> None:
-        """Commit a batch and the position that it leads to."""
-
-        def apply() -> None:
-            with self._transaction() as db:
-                rows.apply_rows(db, layout, layout.name, batch.values())
-                catalogue.write_position(db, layout.name, position, at)
-
-        await self._run(apply)
+    ) -> Moved:
+        """Commit a batch and the position that it leads to; say what its moves removed."""
+        commit = Commit(layout=layout, batch=batch, position=position, at=at)
+        return (await self.commit((commit,)))[0]
 
     async def stage(self, layout: TableLayout, batch: Batch, *, begin: bool, copy: bool = False) -> None:
         """Put a batch into the copy prepared aside; `begin` makes a new one, `copy` from the present rows."""
@@ -131,7 +155,7 @@ class Store:
             with self._transaction() as db:
                 if begin:
                     rows.stage(db, layout, copy=copy)
-                rows.apply_rows(db, layout, staged_name(layout), batch.values())
+                rows.apply_batch(db, layout, staged_name(layout), batch)
 
         await self._run(put)
 
@@ -139,16 +163,17 @@ class Store:
         self, layout: TableLayout, batch: Batch, position: Position, at: datetime.datetime, *, begin: bool
     ) -> None:
         """Complete the copy prepared aside by a last batch and commit it with its position, all at once."""
+        aside = Aside.BEGIN if begin else Aside.COMPLETE
+        await self.commit((Commit(layout=layout, batch=batch, position=position, at=at, aside=aside),))
 
-        def replace() -> None:
+    async def commit(self, commits: Sequence[Commit]) -> tuple[Moved, ...]:
+        """Commit several shapes in one transaction; say for each what its moves removed."""
+
+        def commit() -> tuple[Moved, ...]:
             with self._transaction() as db:
-                if begin:
-                    rows.stage(db, layout, copy=False)
-                rows.apply_rows(db, layout, staged_name(layout), batch.values())
-                rows.replace_rows(db, layout)
-                catalogue.write_position(db, layout.name, position, at)
+                return tuple(_apply(db, each) for each in commits)
 
-        await self._run(replace)
+        return await self._run(commit)
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do something on the store's thread; errors of SQLite are translated here."""
@@ -156,6 +181,8 @@ class Store:
             return await asyncio.wrap_future(self._thread.submit(work))
         except sqlite3.Error as exc:
             raise _translated(exc) from exc
+        except NoTable as exc:
+            raise StoreFailed(f"the store is not as it was left ({exc}): remove it and sync again") from exc
         except RuntimeError as exc:
             raise StoreFailed("the store is closed: open the session again") from exc
 
@@ -168,7 +195,7 @@ class Store:
         create_private(self.path)
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS)
         self._opened = Database(connection, recursive_triggers=False, execute_plugins=False)
-        for pragma in _PRAGMAS:
+        for pragma in PRAGMAS:
             connection.execute(pragma)
         catalogue.prepare(self._opened, self.owner)
         for name in catalogue.staged_tables(self._opened):
@@ -208,13 +235,27 @@ class Store:
     def _transaction(self) -> Iterator[Database]:
         """Write all or nothing; the lock comes first, so that no later statement can find it taken."""
         db = self._db
-        db.conn.execute("BEGIN IMMEDIATE")
         try:
+            # Inside of the block: one that fails midway can leave a transaction open.
+            db.conn.execute("BEGIN IMMEDIATE")
             yield db
             db.conn.execute("COMMIT")
         except BaseException:
             db.rollback()
             raise
+
+
+def _apply(db: Database, commit: Commit) -> Moved:
+    layout = commit.layout
+    if commit.aside is None:
+        moved = rows.apply_batch(db, layout, layout.name, commit.batch)
+    else:
+        if commit.aside is Aside.BEGIN:
+            rows.stage(db, layout, copy=False)
+        moved = rows.apply_batch(db, layout, staged_name(layout), commit.batch)
+        rows.replace_rows(db, layout)
+    catalogue.write_position(db, layout.name, commit.position, commit.at)
+    return moved
 
 
 def open_reader(path: Path, owner: StoreOwner) -> Database:

@@ -8,9 +8,12 @@ types stay the text that Postgres prints. Arrays become JSON text (REQUIREMENTS 
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Final
+
+import msgspec
 
 from shapegate_client.arrays import parse_array
 from shapegate_wire.errors import MalformedResponse
@@ -22,14 +25,21 @@ SqlValue = str | int | float | bytes | None
 """What SQLite stores."""
 Decode = Callable[[str], SqlValue]
 """Reads the text of one value that is not null."""
+DecodeColumn = Callable[[Sequence[str | None]], Sequence[SqlValue]]
+"""Reads the texts of one column of many rows."""
 
 _INTEGERS: Final = frozenset({"int2", "int4", "int8"})
 _FLOATS: Final = frozenset({"float4", "float8"})
 _JSON: Final = frozenset({"json", "jsonb"})
 _TRUTH: Final = {"t": 1, "true": 1, "f": 0, "false": 0}
-_INTEGER: Final = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+_FLOAT: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?", re.ASCII)
+_DIGITS_SAFE: Final = 19
+"""Texts shorter than that fit into 64 bits whatever their digits."""
 _NOT_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _INT8_MAX: Final = (1 << 63) - 1
+Integer = Annotated[int, msgspec.Meta(ge=-_INT8_MAX - 1, le=_INT8_MAX)]
+"""What SQLite and Postgres hold in 64 bits."""
+_TRUTH_OR_NULL: Final[Mapping[str | None, int | None]] = {None: None, "t": 1, "true": 1, "f": 0, "false": 0}
 
 
 def storage_class(column: Column) -> str:
@@ -59,11 +69,35 @@ def decoder(column: Column) -> Decode:
     return parse_bytes if column.type == "bytea" else _as_is
 
 
+def is_integer(column: Column) -> bool:
+    """Tell whether the column holds one of Postgres' integers."""
+    return not column.dims and column.type in _INTEGERS
+
+
+def column_decoder(column: Column) -> DecodeColumn | None:
+    """Choose the function that does for many rows what `decoder` does for one; None if text stays text.
+
+    The functions raise MalformedResponse where those of `decoder` do, and sometimes more often: what they
+    refuse is to be read by `decoder`, which has the last word.
+    """
+    if is_integer(column):
+        return _integers
+    if column.type == "bool" and not column.dims:
+        return _bools
+    decode = decoder(column)
+    if decode is _as_is:
+        return None
+    return lambda texts: [None if text is None else decode(text) for text in texts]
+
+
 def parse_integer(text: str) -> int:
     """Read an integer of at most 64 bits. Raises MalformedResponse."""
-    if _INTEGER.fullmatch(text) is None or not -_INT8_MAX - 1 <= int(text) <= _INT8_MAX:
-        raise MalformedResponse("an integer column holds text that is no 64-bit integer")
-    return int(text)
+    if len(text) < _DIGITS_SAFE and text.isascii() and text.removeprefix("-").isdecimal():
+        return int(text)
+    try:
+        return msgspec.convert(text, Integer, strict=False)
+    except msgspec.ValidationError as exc:
+        raise MalformedResponse("an integer column holds text that is no 64-bit integer") from exc
 
 
 def parse_bool(text: str) -> int:
@@ -78,10 +112,10 @@ def parse_float(text: str) -> float | str:
     """Read a float; what is not finite stays text. Raises MalformedResponse."""
     if text in _NOT_FINITE:
         return text
-    try:
-        return float(text)
-    except ValueError as exc:
-        raise MalformedResponse("a float column holds text that is no number") from exc
+    number = float(text) if _FLOAT.fullmatch(text) else math.inf
+    if math.isinf(number):
+        raise MalformedResponse("a float column holds text that is no number")
+    return number
 
 
 def parse_bytes(text: str) -> bytes:
@@ -92,6 +126,25 @@ def parse_bytes(text: str) -> bytes:
     except ValueError:
         pass
     raise MalformedResponse("a bytea column holds text that is not hexadecimal")
+
+
+def _integers(texts: Sequence[str | None]) -> Sequence[SqlValue]:
+    held = [text for text in texts if text is not None] if None in texts else texts
+    # The conversion below takes a text "null" for a null.
+    digits = "".join(held).replace("-", "")  # type: ignore[arg-type]  # without None
+    if held and not (digits.isascii() and digits.isdecimal()):
+        raise MalformedResponse("an integer column holds text that is no integer")
+    try:
+        return msgspec.convert(texts, list[Integer | None], strict=False)
+    except msgspec.ValidationError as exc:
+        raise MalformedResponse("an integer column holds text that is no 64-bit integer") from exc
+
+
+def _bools(texts: Sequence[str | None]) -> Sequence[SqlValue]:
+    try:
+        return [_TRUTH_OR_NULL[text] for text in texts]
+    except KeyError as exc:
+        raise MalformedResponse("a bool column holds text that is neither true nor false") from exc
 
 
 def _as_is(text: str) -> str:

@@ -12,11 +12,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shapegate_client.acks import Acknowledgement, Acknowledgements
 from shapegate_client.pulse import Pulse
 
 if TYPE_CHECKING:
     from shapegate_client.errors import ClientError
     from shapegate_client.fold import Key
+    from shapegate_wire.visibility import Visibility
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,17 @@ class CommittedBatch:
     """Primary keys of rows that were sent whole; after a replay they may have been there before."""
     updated: tuple[Key, ...] = ()
     deleted: tuple[Key, ...] = ()
+    txids: frozenset[int] = frozenset()
+    """32-bit ids of the transactions whose changes these are, as `pg_current_xact_id()::xid` prints them.
+
+    Not complete after a long time offline, or where batches were merged for a slow watcher.
+    """
+    snapshot: Visibility | None = None
+    """Which transactions a new copy holds; None if it was not read from its start."""
+
+    def acknowledges(self, txid: int) -> bool:
+        """Say whether what a transaction wrote to the table is there now (REQUIREMENTS C-48)."""
+        return Acknowledgement(self.txids, self.snapshot).has(txid)
 
 
 class Watcher:
@@ -89,6 +102,7 @@ class Board:
     def __init__(self, *, batches_max: int) -> None:
         self.generation = 0
         self.pulse = Pulse()
+        self.acknowledgements = Acknowledgements()
         self._batches_max = batches_max
         # Weak, so that a loop that was left without a word does not keep its queue filling.
         self._watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
@@ -102,6 +116,7 @@ class Board:
     def adopt(self, generation: int) -> None:
         """From now on listen to this generation only, and forget what waits of earlier ones."""
         self.generation = generation
+        self.acknowledgements.clear()
         for watcher in self._watchers:
             watcher.clear()
         self.pulse.beat()
@@ -115,8 +130,10 @@ class Board:
 
     def committed(self, generation: int, batch: CommittedBatch) -> None:
         if generation == self.generation:
+            self.acknowledgements.add(batch.table, Acknowledgement(batch.txids, batch.snapshot))
             for watcher in self._of(batch.table):
                 watcher.put(batch)
+            self.pulse.beat()
 
     def progressed(self, generation: int) -> None:
         if generation == self.generation:
@@ -124,6 +141,8 @@ class Board:
 
     def ended(self, generation: int, table: str, error: ClientError | None) -> None:
         if generation == self.generation:
+            if error is None:
+                self.acknowledgements.forget(table)  # its rows were removed
             for watcher in self._of(table):
                 watcher.end(error)
             self.pulse.beat()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shapegate_client.breaker import Draw
 from shapegate_client.ddl import TableLayout, plan_table
 from shapegate_client.event import Answered
 from shapegate_client.state import Position
-from shapegate_client.transition import Draw
 from shapegate_wire.columns import Column
 from shapegate_wire.head import ResponseHead
 from shapegate_wire.identifier import TableName

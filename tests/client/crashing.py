@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from shapegate_client import Session, ShapeDefinition, Step
-from shapegate_client.fold import fold
+from shapegate_client.fold import EMPTY, fold
 from shapegate_client.home import StoreOwner
 from shapegate_client.store import Store
 from tests.client.builders import DEFINITION, insert, layout, position
@@ -55,11 +55,11 @@ async def apply_for_ever(path: Path) -> None:
     done = 0 if at is None else at.offset.lsn
     now = datetime.datetime.now(datetime.UTC)
     if at is None:
-        batch = fold({}, [insert(0, "0")], LAYOUT)
+        batch = fold(EMPTY, [insert(0, "0")], LAYOUT)
         await store.replace(LAYOUT, batch, position("0_inf"), now, begin=True)
     while True:
         done += 1
-        batch = fold({}, [insert(done, "x" * 500), insert(0, str(done))], LAYOUT)
+        batch = fold(EMPTY, [insert(done, "x" * 500), insert(0, str(done))], LAYOUT)
         await store.apply(LAYOUT, batch, position(f"{done}_0"), now)
         print(done, flush=True)  # noqa: T201  # tells the test how far it is
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from shapegate_client.fold import Batch, Patch, Put, Remove, fold
-from shapegate_client.rows import apply_rows
+from shapegate_client.fold import EMPTY, Batch, Folded, Patch, Put, Remove, fold
+from shapegate_client.rows import apply_batch
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.message import Change, Operation, SnapshotEnd, Unknown, UpToDate
+from shapegate_wire.visibility import Visibility
 from tests.client.builders import NO_KEY, delete, insert, key, layout, update
 
 if TYPE_CHECKING:
@@ -23,8 +24,17 @@ if TYPE_CHECKING:
 LAYOUT = layout()
 
 
+def words(batch: Batch) -> dict[str, object]:
+    """What a batch of one step says of each row."""
+    if not batch.steps:
+        return {}
+    (step,) = batch.steps
+    assert isinstance(step, Folded)
+    return dict(step.operations)
+
+
 def last_word(*changes: Change) -> object:
-    return fold({}, changes, LAYOUT).get(key(1))
+    return words(fold(EMPTY, changes, LAYOUT)).get(key(1))
 
 
 @pytest.mark.parametrize(
@@ -56,21 +66,22 @@ def test_C_31_C_32_C_33_every_pair_of_changes_folds_to_the_last_word(
 
 
 def test_C_38_control_messages_change_no_row() -> None:
-    assert fold({}, (UpToDate(), Unknown(), SnapshotEnd(xmin=1, xmax=2)), LAYOUT) == {}
+    batch = fold(EMPTY, (UpToDate(), Unknown(), SnapshotEnd(xmin=1, xmax=2)), LAYOUT)
+    assert batch == Batch(snapshot=Visibility(xmin=1, xmax=2))
 
 
 def test_the_batch_before_is_unchanged() -> None:
-    before: Batch = {}
-    fold(before, (insert(1),), LAYOUT)
-    assert before == {}
+    before = fold(EMPTY, (insert(1),), LAYOUT)
+    fold(before, (delete(1),), LAYOUT)
+    assert before == fold(EMPTY, (insert(1),), LAYOUT)
 
 
 def test_a_table_without_a_key_is_addressed_by_the_opaque_key() -> None:
     planned = layout(NO_KEY)
     change = Change(key="k1", operation=Operation.INSERT, value={"a": None, "b": "x"})
     gone = Change(key="k1", operation=Operation.DELETE, value={"a": None, "b": "x"})
-    assert fold({}, (change,), planned) == {"k1": Put(("k1",), ("k1", None, "x"))}
-    assert fold({}, (change, gone), planned) == {"k1": Remove(("k1",))}
+    assert words(fold(EMPTY, (change,), planned)) == {"k1": Put(("k1",), ("k1", None, "x"))}
+    assert words(fold(EMPTY, (change, gone), planned)) == {"k1": Remove(("k1",))}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +98,7 @@ def test_a_table_without_a_key_is_addressed_by_the_opaque_key() -> None:
 )
 def test_L_08_changes_that_do_not_fit_the_subscription_are_refused(change: Change) -> None:
     with pytest.raises(MalformedResponse):
-        fold({}, (change,), LAYOUT)
+        fold(EMPTY, (change,), LAYOUT)
 
 
 Rows = dict[int, tuple[str | None, int]]
@@ -122,7 +133,7 @@ def apply_all(batches: Sequence[Batch]) -> Rows:
     try:
         db.table("items").create(LAYOUT.storage, pk="id")
         for batch in batches:
-            apply_rows(db, LAYOUT, "items", batch.values())
+            apply_batch(db, LAYOUT, "items", batch)
         return {row["id"]: (row["title"], row["done"]) for row in db["items"].rows}
     finally:
         db.close()
@@ -139,7 +150,7 @@ def test_L_03_any_split_and_replay_of_a_history_gives_the_servers_rows(
     batches = []
     for start, end in itertools.pairwise(edges):
         replayed = data.draw(st.integers(0, start))
-        batches.append(fold({}, log[replayed:end], LAYOUT))
+        batches.append(fold(EMPTY, log[replayed:end], LAYOUT))
     assert apply_all(batches) == states[-1]
 
 
@@ -150,4 +161,4 @@ def test_C_39_a_batch_folded_chunk_by_chunk_is_the_batch_folded_at_once(
 ) -> None:
     log, _ = history
     cut = data.draw(st.integers(0, len(log)))
-    assert fold(fold({}, log[:cut], LAYOUT), log[cut:], LAYOUT) == fold({}, log, LAYOUT)
+    assert fold(fold(EMPTY, log[:cut], LAYOUT), log[cut:], LAYOUT) == fold(EMPTY, log, LAYOUT)

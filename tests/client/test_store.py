@@ -17,8 +17,8 @@ from shapegate_client.errors import (
     StoreMissing,
     UnsafeName,
 )
-from shapegate_client.fold import fold
-from shapegate_client.home import StoreOwner
+from shapegate_client.fold import EMPTY, fold
+from shapegate_client.home import Home, StoreOwner
 from shapegate_client.store import Store, open_reader
 from shapegate_wire.columns import Column
 from shapegate_wire.message import Change, Operation
@@ -49,7 +49,7 @@ async def filled(path: Path, *rows: int) -> Store:
     """A store whose shape was read once."""
     store = await Store.open(path, OWNER)
     await store.register(DEFINITION, URL)
-    batch = fold({}, [insert(row, f"title {row}") for row in rows], LAYOUT)
+    batch = fold(EMPTY, [insert(row, f"title {row}") for row in rows], LAYOUT)
     await store.replace(LAYOUT, batch, position("0_inf"), NOW, begin=True)
     return store
 
@@ -57,7 +57,7 @@ async def filled(path: Path, *rows: int) -> Store:
 async def test_T_01_rows_and_position_are_there_after_opening_again(tmp_path: Path) -> None:
     path = tmp_path / "a b.sqlite3"
     store = await filled(path, 1, 2)
-    batch = fold({}, [delete(1), update(2, title="x"), insert(3, "new")], LAYOUT)
+    batch = fold(EMPTY, [delete(1), update(2, title="x"), insert(3, "new")], LAYOUT)
     await store.apply(LAYOUT, batch, position("7_0", cursor="9"), NOW)
     await store.close()
     again = await Store.open(path, OWNER)
@@ -117,10 +117,12 @@ async def test_C_18_T_10_a_copy_in_preparation_shows_nothing_until_it_is_complet
     store = await filled(tmp_path / "s.sqlite3", 1, 2)
     reader = store.reader()
     try:
-        await store.stage(LAYOUT, fold({}, [insert(8)], LAYOUT), begin=True)
-        await store.stage(LAYOUT, fold({}, [insert(9)], LAYOUT), begin=False)
+        await store.stage(LAYOUT, fold(EMPTY, [insert(8)], LAYOUT), begin=True)
+        await store.stage(LAYOUT, fold(EMPTY, [insert(9)], LAYOUT), begin=False)
         assert set(titles(reader)) == {1, 2}
-        await store.replace(LAYOUT, fold({}, [insert(10)], LAYOUT), position("5_0", "h2"), NOW, begin=False)
+        await store.replace(
+            LAYOUT, fold(EMPTY, [insert(10)], LAYOUT), position("5_0", "h2"), NOW, begin=False
+        )
         assert set(titles(reader)) == {8, 9, 10}
         assert not [name for name in reader.table_names() if "staged" in name]
     finally:
@@ -131,7 +133,7 @@ async def test_C_18_T_10_a_copy_in_preparation_shows_nothing_until_it_is_complet
 async def test_a_copy_left_by_a_crash_is_dropped_and_the_rows_before_stay(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
     store = await filled(path, 1)
-    await store.stage(LAYOUT, fold({}, [insert(8)], LAYOUT), begin=True)
+    await store.stage(LAYOUT, fold(EMPTY, [insert(8)], LAYOUT), begin=True)
     await store.close()
     again = await Store.open(path, OWNER)
     reader = again.reader()
@@ -148,8 +150,8 @@ async def test_a_copy_can_begin_with_the_present_rows(tmp_path: Path) -> None:
     store = await filled(tmp_path / "s.sqlite3", 1, 2)
     reader = store.reader()
     try:
-        await store.stage(LAYOUT, fold({}, [delete(1)], LAYOUT), begin=True, copy=True)
-        await store.replace(LAYOUT, fold({}, [insert(3)], LAYOUT), position("5_0"), NOW, begin=False)
+        await store.stage(LAYOUT, fold(EMPTY, [delete(1)], LAYOUT), begin=True, copy=True)
+        await store.replace(LAYOUT, fold(EMPTY, [insert(3)], LAYOUT), position("5_0"), NOW, begin=False)
         assert set(titles(reader)) == {2, 3}
     finally:
         reader.close()
@@ -215,7 +217,7 @@ async def test_L_09_a_changed_schema_replaces_the_table_and_keeps_views_and_what
     theirs.close()
     changed = layout((*SCHEMA[:2], Column(name="new", type="jsonb")))
     change = Change(key="k4", operation=Operation.INSERT, value={"id": "4", "title": "four", "new": "{}"})
-    batch = fold({}, [change], changed)
+    batch = fold(EMPTY, [change], changed)
     try:
         await store.replace(changed, batch, position("5_0"), NOW, begin=True)
         reader = store.reader()
@@ -235,7 +237,7 @@ async def test_a_new_copy_of_the_same_columns_keeps_indexes_and_triggers(tmp_pat
     theirs.execute("CREATE INDEX by_title ON items (title)")
     theirs.close()
     try:
-        await store.replace(LAYOUT, fold({}, [insert(2)], LAYOUT), position("5_0", "h2"), NOW, begin=True)
+        await store.replace(LAYOUT, fold(EMPTY, [insert(2)], LAYOUT), position("5_0", "h2"), NOW, begin=True)
         reader = store.reader()
         assert [index.name for index in reader.table("items").indexes] == ["by_title"]
         reader.close()
@@ -251,7 +253,7 @@ async def test_a_table_without_a_key_takes_equal_rows_and_nulls(tmp_path: Path) 
     ]
     try:
         await store.register(DEFINITION, URL)
-        await store.replace(planned, fold({}, changes, planned), position("0_inf"), NOW, begin=True)
+        await store.replace(planned, fold(EMPTY, changes, planned), position("0_inf"), NOW, begin=True)
         reader = store.reader()
         assert [row["_key"] for row in reader["items"].rows] == ["k1", "k2"]
         reader.close()
@@ -298,7 +300,7 @@ async def test_a_batch_that_fails_midway_changes_nothing(tmp_path: Path) -> None
     theirs.close()
     try:
         with pytest.raises(StoreFailed, match="disk full"):
-            await store.apply(LAYOUT, fold({}, [delete(1), insert(9)], LAYOUT), position("7_0"), NOW)
+            await store.apply(LAYOUT, fold(EMPTY, [delete(1), insert(9)], LAYOUT), position("7_0"), NOW)
         assert await store.register(DEFINITION, URL) == position("0_inf")
         reader = store.reader()
         assert set(titles(reader)) == {1}
@@ -313,3 +315,18 @@ async def test_a_closed_store_says_so_and_closes_twice(tmp_path: Path) -> None:
     await store.close()
     with pytest.raises(StoreFailed, match="closed"):
         await store.shapes()
+
+
+async def test_T_03_two_orgs_behind_one_url_do_not_share_a_position(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    acme = await filled(home.store_path(OWNER), 1)
+    globex = await Store.open(home.store_path(OTHER), OTHER)
+    try:
+        assert await globex.register(DEFINITION, URL) is None
+        assert await acme.register(DEFINITION, URL) == position("0_inf")
+        reader = globex.reader()
+        assert not reader.table("items").exists()
+        reader.close()
+    finally:
+        await acme.close()
+        await globex.close()

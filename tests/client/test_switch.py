@@ -12,10 +12,9 @@ import pytest
 
 from shapegate_client import Session, ShapeDefinition, Step
 from shapegate_client.errors import NotLoggedIn
-from shapegate_client.fold import fold
 from shapegate_client.store import Store, open_reader
 from tests.client.builders import DEFINITION
-from tests.client.crashing import LAYOUT, OWNER, KeptCredentials
+from tests.client.crashing import OWNER, KeptCredentials
 from tests.client.servers import Gate, served
 
 if TYPE_CHECKING:
@@ -125,4 +124,3 @@ async def test_L_10_a_kill_between_or_inside_of_commits_leaves_rows_and_position
         assert rows[0] == str(at.offset.lsn)
         assert set(rows) == set(range(at.offset.lsn + 1))
         last = at.offset.lsn
-    assert fold({}, [], LAYOUT) == {}

@@ -62,7 +62,8 @@ def test_C_29_arrays_become_json_by_their_element_type(type_name: str, text: str
     ("type_name", "text"),
     [
         ("bool", "yes"),
-        ("int4", "1.0"),
+        ("int4", "1.5"),
+        ("int4", "null"),
         ("int8", "9223372036854775808"),
         ("int4", "1_0"),
         ("float8", "x"),

@@ -1,0 +1,182 @@
+"""The body of a log to typed messages; a snapshot's rows without a step between. Pure: no I/O, no clock.
+
+A long run of plain inserts, as a snapshot is, is decoded by a struct that is made from `electric-schema`, to
+the tuples that SQLite binds. `shapegate_wire.message.parse_body` says what a log is: whatever the struct does
+not fit is read by it, so that both give the same rows or the same refusal (PERFORMANCE, "Client").
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import msgspec
+
+from shapegate_client.values import Integer, SqlValue, column_decoder, is_integer
+from shapegate_wire.errors import MalformedResponse
+from shapegate_wire.message import Message, parse_body
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shapegate_wire.columns import Column, ShapeSchema
+
+FAST_BYTES_MIN: Final = 16_384
+"""Below that, making the struct costs more than it saves."""
+PIECE_BYTES: Final = 1 << 18
+"""Decoded at once: other threads wait meanwhile, and what a processor's cache holds is decoded fastest."""
+_BETWEEN: Final = b'},{"key":'
+"""Stands between two messages as the server prints them, and never inside of one."""
+_OTHER: Final = b',{"headers":'
+"""Begins the first message that is not an insert as the server prints it; a control message has no key."""
+
+Relation = tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inserts:
+    """A run of inserts that have nothing but a key, a whole row and a relation."""
+
+    columns: tuple[Column, ...]
+    """By name; the values of each row are in this order."""
+    keys: Sequence[str]
+    """The opaque key of each row; empty where the table has a primary key."""
+    relations: frozenset[Relation]
+    """The tables that they name."""
+    rows: Sequence[tuple[SqlValue, ...]]
+
+
+LogItem = Message | Inserts
+
+
+class _Headers(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    operation: Literal["insert"]
+    relation: list[str] | None = None
+
+
+def read_log(body: bytes, schema: ShapeSchema | None) -> tuple[LogItem, ...]:
+    """Read a whole body; `schema` is what its head says, None if it says nothing.
+
+    Raises MalformedResponse for anything but a JSON array of messages.
+    """
+    if schema is not None and len(body) >= FAST_BYTES_MIN:
+        end = body.find(_OTHER)
+        inserts = read_inserts(body if end < 0 else body[:end] + b"]", schema)
+        if inserts is not None:
+            return (inserts, *(() if end < 0 else _parse(b"[" + body[end + 1 :])))
+    return _parse(body)
+
+
+def read_inserts(body: bytes, schema: ShapeSchema) -> Inserts | None:
+    """Read an array of plain inserts; None if it is anything else, or any value does not fit its column."""
+    columns = tuple(sorted(schema, key=lambda column: column.name))
+    keyed = any(map(_is_key, columns))
+    keys: list[str] = []
+    rows: list[tuple[SqlValue, ...]] = []
+    headers: set[bytes] = set()
+    try:
+        decoder = msgspec.json.Decoder(list[_insert_type(columns)], strict=False)  # type: ignore[misc]
+        for piece in _pieces(body):
+            messages: list[Any] = decoder.decode(piece)
+            if not all(_is_text(piece, column, len(messages)) for column in columns if _in_place(column)):
+                return None
+            headers |= _headers(piece, messages)
+            keys += () if keyed else map(attrgetter("key"), messages)
+            rows += _rows(list(map(attrgetter("value"), messages)), columns)
+        relations = frozenset(map(_relation, headers))
+    except (ValueError, RecursionError, MalformedResponse):
+        return None  # a value does not fit, or a column has a name that no struct can have
+    return Inserts(columns=columns, keys=keys, relations=relations, rows=rows)
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Cut an array between messages to arrays, so that none keeps other threads waiting for long.
+
+    A cut elsewhere than between messages would give something that is no array.
+    """
+    start = 0
+    while (cut := body.find(_BETWEEN, start + PIECE_BYTES)) >= 0:
+        yield (b"[" if start else b"") + body[start : cut + 1] + b"]"
+        start = cut + 2
+    yield (b"[" if start else b"") + body[start:]
+
+
+def _in_place(column: Column) -> bool:
+    """Tell whether the struct itself has integers: where a null is none, it reads what `decoder` reads."""
+    return is_integer(column) and (column.not_null or _is_key(column))
+
+
+def _is_text(body: bytes, column: Column, count: int) -> bool:
+    """Make sure that every integer came as text, as the reference demands; the struct takes numbers too.
+
+    An unescaped quote never stands inside of a JSON string, so this finds members of that name only.
+    """
+    name = json.dumps(column.name, ensure_ascii=False).encode() + b":"
+    return body.count(name) == body.count(name + b'"') == count
+
+
+def _headers(body: bytes, messages: list[Any]) -> set[bytes]:
+    """List the different headers; that those of a snapshot are all the same is counted faster than seen."""
+    first = {bytes(message.headers) for message in messages[:1]}
+    if all(body.count(headers) == len(messages) for headers in first):
+        return first
+    return set(map(bytes, map(attrgetter("headers"), messages)))
+
+
+def _parse(body: bytes) -> tuple[Message, ...]:
+    try:
+        return parse_body(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise MalformedResponse("the body is not JSON") from exc
+
+
+def _insert_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
+    """Make the type of one message: every column is there, and nothing else."""
+    row = msgspec.defstruct(
+        "Row",
+        [(_field(index), _field_type(column)) for index, column in enumerate(columns)],
+        rename={_field(index): column.name for index, column in enumerate(columns)},
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+    return msgspec.defstruct(
+        "Insert",
+        [("key", str), ("value", row), ("headers", msgspec.Raw)],
+        forbid_unknown_fields=True,
+        gc=False,
+    )
+
+
+def _field_type(column: Column) -> object:
+    if _in_place(column):
+        return Integer
+    return str if _is_key(column) else str | None
+
+
+def _field(index: int) -> str:
+    return f"c{index}"
+
+
+def _is_key(column: Column) -> bool:
+    return column.pk_index is not None
+
+
+def _rows(values: list[Any], columns: tuple[Column, ...]) -> list[tuple[SqlValue, ...]]:
+    """Turn structs into tuples; the columns that need it are decoded in place. Raises MalformedResponse."""
+    for index, column in enumerate(columns):
+        decode = None if _in_place(column) else column_decoder(column)
+        if decode is not None:
+            name = _field(index)
+            decoded = decode(list(map(attrgetter(name), values)))
+            deque(map(setattr, values, repeat(name), decoded), maxlen=0)
+    return list(map(msgspec.structs.astuple, values))
+
+
+def _relation(headers: bytes) -> Relation:
+    """Read the relation of headers that must have nothing else but the operation."""
+    names = msgspec.json.decode(headers, type=_Headers).relation
+    return (names[0], names[1]) if names is not None and len(names) == 2 else None

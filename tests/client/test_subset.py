@@ -1,0 +1,138 @@
+"""Rows of subsets beside the stream: they never go back in time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shapegate_client.subset import Ahead, admit
+from shapegate_wire.message import Change, Operation, SnapshotEnd, SubsetRows, parse_subset_rows
+from tests.conformance.recording import load
+
+EPOCH = 1 << 32
+
+
+def change(key: str, *txids: int, value: str | None = None) -> Change:
+    operation = Operation.DELETE if value is None else Operation.INSERT
+    return Change(key=key, operation=operation, value={"v": value}, txids=txids)
+
+
+def ahead(*keys: str, xmin: int = 10, xmax: int = 20, running: tuple[int, ...] = (), lsn: int = 500) -> Ahead:
+    rows = tuple(change(key, value="x") for key in keys)
+    end = SnapshotEnd(xmin=xmin, xmax=xmax, xip_list=running)
+    return Ahead.of(SubsetRows(rows=rows, end=end, database_lsn=lsn))
+
+
+@pytest.mark.parametrize(
+    ("arrived", "news"),
+    [
+        (change("a", 9), False),
+        (change("b", 9), True),
+        (change("a", 20), True),
+        (change("a", 12), True),
+        (change("a", 13), False),
+        (change("a"), True),
+        (change("a", 9, 20), True),
+        (change("a", 9, 8), False),
+    ],
+)
+def test_C_47_a_change_is_news_unless_the_snapshot_of_its_row_saw_it(arrived: Change, *, news: bool) -> None:
+    assert admit(arrived, [ahead("x"), ahead("a", running=(12,))]) is news
+
+
+def test_C_47_the_latest_of_several_ids_is_found_across_the_wrap() -> None:
+    held = ahead("a", xmin=EPOCH + 3, xmax=EPOCH + 3)
+    assert held.shows(change("a", EPOCH - 1, 2))
+    assert not held.shows(change("a", EPOCH - 1, 3))
+
+
+@pytest.mark.parametrize(
+    ("lsn", "txids", "over"),
+    [(499, (), False), (500, (), True), (None, (19,), False), (None, (19, 20), True), (None, (), False)],
+)
+def test_C_47_a_subset_is_forgotten_when_the_stream_has_come_as_far(
+    lsn: int | None, txids: tuple[int, ...], *, over: bool
+) -> None:
+    assert ahead("a").overtaken(lsn=lsn, txids=txids) is over
+
+
+@dataclass(frozen=True)
+class Story:
+    """Transactions in commit order, and a snapshot between two of them."""
+
+    commits: tuple[Change, ...]
+    seen: int
+    """How many of them were committed when the snapshot was taken."""
+    ahead: Ahead
+    rows: dict[str, str | None]
+    """What the snapshot shows of its keys."""
+
+
+def state(commits: tuple[Change, ...]) -> dict[str, str | None]:
+    rows: dict[str, str | None] = dict.fromkeys("abc")
+    for each in commits:
+        rows[each.key] = each.value["v"]
+    return rows
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    """Transactions that begin in one order and end in another, their ids anywhere in 64 bits."""
+    count = draw(st.integers(1, 12))
+    first = draw(st.sampled_from([3, EPOCH - 4, 5 * EPOCH - 6]))
+    ended = draw(st.permutations(range(count)))
+    commits = tuple(
+        change(draw(st.sampled_from("abc")), (first + at) % EPOCH, value=draw(st.none() | st.just(f"{at}")))
+        for at in ended
+    )
+    seen = draw(st.integers(0, count))
+    begun = draw(st.integers(max(ended[:seen], default=-1) + 1, count))
+    running = {first + at for at in range(begun)} - {first + at for at in ended[:seen]}
+    keys = draw(st.sets(st.sampled_from("abc")))
+    held = Ahead.of(
+        SubsetRows(
+            rows=tuple(change(key, value="x") for key in keys),
+            end=SnapshotEnd(
+                xmin=min(running, default=first + begun), xmax=first + begun, xip_list=tuple(running)
+            ),
+            database_lsn=seen,
+        )
+    )
+    return Story(commits, seen, held, {key: state(commits[:seen])[key] for key in keys})
+
+
+@given(stories(), st.data())
+@settings(max_examples=300)
+def test_C_47_rows_of_a_subset_are_as_new_as_it_or_the_stream_whichever_is_newer(
+    story: Story, data: st.DataObject
+) -> None:
+    start = data.draw(st.integers(0, story.seen))
+    rows = state(story.commits[:start]) | story.rows
+    held = [story.ahead]
+    for at in range(start, len(story.commits)):
+        arrived = story.commits[at]
+        if admit(arrived, held):
+            rows[arrived.key] = arrived.value["v"]
+        held = [each for each in held if not each.overtaken(lsn=at + 1, txids=arrived.txids)]
+        for key in "abc":
+            newest = max(at + 1, story.seen) if key in story.rows else at + 1
+            assert rows[key] == state(story.commits[:newest])[key]
+
+
+def test_C_47_recorded_subsets_are_read() -> None:
+    found = [
+        exchange.response
+        for exchange in load("s10_now_changes_only_subset").exchanges
+        if exchange.response is not None and "electric-snapshot" in exchange.response.headers
+    ]
+    assert found
+    for response in found:
+        assert isinstance(response.body, str)
+        subset = parse_subset_rows(json.loads(response.body))
+        assert subset.end.xmin <= subset.end.xmax
+        assert subset.database_lsn > 0
+        assert all(row.key.startswith('"public"."') for row in subset.rows)
