@@ -12,9 +12,14 @@ import click
 
 from shapegate_cli.client import client
 from shapegate_cli.demo import demo
+from shapegate_cli.doctor.command import doctor
+from shapegate_cli.issuer import issuer
+from shapegate_cli.logins import logins
 from shapegate_cli.policy import policy
 from shapegate_cli.schema import schema
-from shapegate_cli.servers import config, issuer, proxy
+from shapegate_cli.servers import config, proxy
+from shapegate_cli.sessions import sessions
+from shapegate_cli.token import token
 from shapegate_cli.up import up
 
 
@@ -24,8 +29,9 @@ def shapegate() -> None:
     """A gate in front of ElectricSQL, and everything to develop against it."""
 
 
-for command in (demo, up, proxy, issuer, config, policy, schema, client):
+for command in (demo, up, doctor, token, proxy, issuer, sessions, config, policy, schema, client):
     shapegate.add_command(command)
+schema.add_command(logins)
 
 
 def main() -> None:

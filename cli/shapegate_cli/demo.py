@@ -40,7 +40,8 @@ class Narrator(Protocol):
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
-def demo(as_json: bool) -> None:
+@click.option("--domain", default="controls", show_default=True, help="One of the shipped domains.")
+def demo(as_json: bool, domain: str) -> None:
     """Show the whole system at work: login, sync, offline, switch, re-sync, and the cheats.
 
     Everything is real and of this run only: Postgres, Electric's protocol, tokens, sockets, SQLite files.
@@ -57,13 +58,13 @@ def demo(as_json: bool) -> None:
     known = (PostgresError, SchemaError, IssuerError, ElectricError, HomeUnknown, OSError)
     started = time.monotonic()
     with explained(dict.fromkeys(known, Failed)):
-        held = asyncio.run(_demo(narrator))
+        held = asyncio.run(_demo(narrator, domain))
     narrator.end(held=held, seconds=time.monotonic() - started)
     if not held:
         raise Failed("the scenario did not hold; the step that failed says what differed")
 
 
-async def _demo(narrator: Narrator) -> bool:
+async def _demo(narrator: Narrator, domain: str) -> bool:
     from shapegate_harness.home import shapegate_home
     from shapegate_harness.ports import Ports
     from shapegate_harness.scenario import Recorder, run_scenario
@@ -72,7 +73,12 @@ async def _demo(narrator: Narrator) -> bool:
     recorder = Recorder()
     with _folder_of_this_run(shapegate_home()) as folder:
         async with open_stack(
-            folder, ports=Ports(), observer=recorder, durable=False, on_progress=narrator.progress
+            folder,
+            ports=Ports(),
+            observer=recorder,
+            domain=domain,
+            durable=False,
+            on_progress=narrator.progress,
         ) as stack:
             return await run_scenario(stack, recorder, folder / "clients", narrator.step)
 

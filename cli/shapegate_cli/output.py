@@ -21,13 +21,13 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     """Print rows: framed on a terminal, separated by tabs otherwise."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
-            click.echo("\t".join(_one_line(cell) for cell in row))
+            click.echo("\t".join(one_line(cell) for cell in row))
         return
     table = Table()
     for name in columns:
         table.add_column(Text(name))
     for row in rows:
-        table.add_row(*(Text(_one_line(cell)) for cell in row))
+        table.add_row(*(Text(one_line(cell)) for cell in row))
     Console().print(table)
 
 
@@ -55,6 +55,7 @@ def describe_batch(batch: CommittedBatch, *, as_json: bool) -> str:
     return f"{batch.table}: {counts} at {batch.offset}"
 
 
-def _one_line(cell: object) -> str:
+def one_line(cell: object) -> str:
+    """Return a value as text that cannot end the line or speak to the terminal."""
     text = "" if cell is None else str(printable(cell))
     return "".join(char if char.isprintable() else " " for char in text)

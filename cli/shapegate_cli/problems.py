@@ -27,6 +27,18 @@ class Unreachable(Failed):
     exit_code = 3
 
 
+class Misused(Failed):
+    """The command line, a name or an address cannot be meant so; exit code 2."""
+
+    exit_code = 2
+
+
+class NotAllowed(Failed):
+    """Nobody is logged in, or a server refuses who is; exit code 4."""
+
+    exit_code = 4
+
+
 @contextmanager
 def explained(problems: Mapping[type[Exception], type[Failed]]) -> Iterator[None]:
     """Turn exceptions of these classes into a failure to show; the first class that fits decides which."""

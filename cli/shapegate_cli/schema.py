@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
+from shapegate_cli.database import database_url
 from shapegate_cli.problems import Failed, Misused, Unreachable, explained
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def _next_steps(org: ProvisionedOrg) -> str:
         f"owner            {org.owner_email}, {org.owner_id}\n"
         "next:\n"
         f"  tokens of your identity provider carry sub={org.owner_id} and organization_id={org.id};\n"
-        f"  the development issuer needs a password: shapegate sessions password --email {org.owner_email}\n"
+        f"  the development issuer needs a password: shapegate issuer password --email {org.owner_email}\n"
         f"  rows are written after SELECT set_current_org_id('{org.id}'), in the same transaction"
     )
 
@@ -169,8 +169,5 @@ def _explained() -> Iterator[None]:
         yield
 
 
-def _given(database_url: str | None) -> str:
-    if not database_url:
-        seen = "empty" if "DATABASE_URL" in os.environ else "not set"
-        raise click.UsageError(f"DATABASE_URL is {seen}: expected the URL of the database's owner")
-    return database_url
+def _given(given: str | None) -> str:
+    return given or database_url("the URL of the database's owner")

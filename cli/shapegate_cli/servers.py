@@ -1,16 +1,15 @@
-"""`shapegate proxy`, `shapegate issuer` and `shapegate config`: single servers, configured by environment."""
+"""`shapegate proxy` and `shapegate config`: the gate, configured by environment."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from shapegate_cli.problems import Failed, Unreachable, explained
+from shapegate_cli.problems import Failed, explained
 from shapegate_cli.running import stop_signal
 
 if TYPE_CHECKING:
@@ -49,41 +48,6 @@ async def _proxy(read: ProxyConfig) -> None:
         _LOG.info(LogEvent(name="listening", fields={"url": str(url)}))
         await stopped.wait()
         _LOG.info(LogEvent(name="stopping", fields={}))
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=4001, show_default=True)
-@click.option(
-    "--key-file", type=click.Path(path_type=Path), required=True, help="Signing key; made if missing."
-)
-def issuer(port: int, key_file: Path) -> None:
-    """Run the development token issuer on loopback until Ctrl-C or SIGTERM.
-
-    DATABASE_URL has to be the role shapegate_issuer's. Not for production.
-    """
-    from shapegate_harness.issuer import IssuerError
-
-    database_url = os.environ.get("DATABASE_URL")
-    if not database_url:
-        raise click.UsageError("DATABASE_URL is not set: expected the URL of the role shapegate_issuer")
-    with explained({IssuerError: Failed, OSError: Unreachable}):
-        asyncio.run(_issuer(database_url, port, key_file))
-
-
-async def _issuer(database_url: str, port: int, key_file: Path) -> None:
-    from shapegate_harness.issuer import IssuerSettings, TokenIssuer
-
-    settings = IssuerSettings(
-        issuer=os.environ.get("JWT_ISSUER") or "urn:shapegate:dev-issuer",
-        audience=os.environ.get("JWT_AUDIENCE") or "shapegate",
-        key_file=key_file,
-    )
-    async with (
-        stop_signal() as stopped,
-        TokenIssuer.open(database_url=database_url, settings=settings, port=port) as running,
-    ):
-        click.echo(f"development issuer listens on {running.url}", err=True)
-        await stopped.wait()
 
 
 @click.command()

@@ -26,7 +26,11 @@ PORT: Final = 4000
     "--json", "json_path", type=click.Path(path_type=Path), help="Write addresses and logins to a file."
 )
 @click.option("--no-seed", is_flag=True, help="Start with empty tables and without users.")
-def up(port: int | None, json_path: Path | None, no_seed: bool) -> None:
+@click.option(
+    "--rows", type=click.IntRange(min=0), default=0, help="Seed this many further rows.  [default: 0]"
+)
+@click.option("--domain", default="controls", show_default=True, help="One of the shipped domains.")
+def up(port: int | None, json_path: Path | None, no_seed: bool, rows: int, domain: str) -> None:
     """Run Postgres, Electric, an issuer and the proxy on this machine until Ctrl-C.
 
     For development, on loopback only. The data outlive the run (SHAPEGATE_HOME says where).
@@ -37,12 +41,21 @@ def up(port: int | None, json_path: Path | None, no_seed: bool) -> None:
     from shapegate_harness.postgres import PostgresError
     from shapegate_schema.errors import SchemaError
 
+    if no_seed and rows:
+        raise click.UsageError("--rows adds to the seed, which --no-seed leaves out: give one of them")
     known = {PostgresError: Failed, SchemaError: Failed, IssuerError: Failed, ElectricError: Unreachable}
     with explained({**known, HomeUnknown: Failed, OSError: Failed}):
-        asyncio.run(_up(port, json_path, seeded=not no_seed))
+        asyncio.run(_up(port, json_path, domain, seeded=not no_seed, rows=rows))
 
 
-async def _up(port: int | None, json_path: Path | None, *, seeded: bool) -> None:
+def running_file() -> Path:
+    """Return where a running stack says what `--json` would say; not there while none runs."""
+    from shapegate_harness.home import shapegate_home
+
+    return shapegate_home() / "stack" / "running.json"
+
+
+async def _up(port: int | None, json_path: Path | None, domain: str, *, seeded: bool, rows: int) -> None:
     from shapegate_harness.home import shapegate_home
     from shapegate_harness.ports import Ports, preferred_ports
     from shapegate_harness.stack import Silent, open_stack
@@ -53,14 +66,20 @@ async def _up(port: int | None, json_path: Path | None, *, seeded: bool) -> None
             shapegate_home() / "stack",
             ports=preferred_ports(PORT) if port is None else Ports(proxy=port),
             observer=Silent(),
+            domain=domain,
             seeded=seeded,
+            rows=rows,
             on_progress=lambda text: click.echo(f"{text} ...", err=True),
         ) as stack,
     ):
-        if json_path is not None:
-            _write_private(json_path, stack.addresses.to_json())
+        for path in (running_file(), json_path):
+            if path is not None:
+                _write_private(path, stack.addresses.to_json())
         _show(stack.addresses)
-        await stopped.wait()
+        try:
+            await stopped.wait()
+        finally:
+            running_file().unlink(missing_ok=True)
         click.echo("stopping ...", err=True)
     click.echo("stopped", err=True)
 
@@ -71,6 +90,7 @@ def _show(addresses: Addresses) -> None:
     click.echo(f"database  {addresses.app_database_url}  (as the application, under row-level security)")
     for login in addresses.logins:
         click.echo(f"login     {login.email}  {login.password}  {login.role} of {login.organization}")
+    click.echo("check     shapegate doctor --stack")
     click.echo("ready; Ctrl-C stops everything")
 
 

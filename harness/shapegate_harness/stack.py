@@ -11,6 +11,7 @@ import os
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
@@ -21,11 +22,15 @@ from shapegate_harness.issuer import IssuerSettings, TokenIssuer
 from shapegate_harness.ports import HOST
 from shapegate_harness.postgres import EmbeddedPostgres
 from shapegate_proxy.app import open_proxy
+from shapegate_proxy.claims import NamedClaim
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
+from shapegate_proxy.policy_file import parse_policy
 from shapegate_schema.domains import policy_file
 from shapegate_schema.migrate import migrate
+from shapegate_schema.provision import provision
 from shapegate_schema.roles import set_login
 from shapegate_schema.seed import seed
+from shapegate_wire.identifier import quote
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
 DATABASE: Final = "shapegate"
 DOMAIN: Final = "controls"
+"""The domain of the database `shapegate`; every other has a database of its own beside it."""
 DEMO_PASSWORD: Final = "shapegate-demo"  # noqa: S105  # of seeded users, on loopback, printed on purpose
 ROLES: Final = ("app_rw", "electric", "shapegate_issuer", "shapegate_proxy")
 
@@ -62,6 +68,7 @@ class Addresses:
     database_url: str
     app_database_url: str
     logins: tuple[StackLogin, ...]
+    domain: str
     pid: int
 
     def to_json(self) -> str:
@@ -72,9 +79,22 @@ class Addresses:
 class Stack:
     """The running system; the gate can be taken away and brought back at the same address."""
 
-    def __init__(self, addresses: Addresses, gate: Gate) -> None:
+    def __init__(self, addresses: Addresses, *, gate: Gate, issuer: TokenIssuer) -> None:
         self.addresses = addresses
         self._gate = gate
+        self._issuer = issuer
+
+    async def admit(self, *, slug: str, name: str, owner_email: str) -> StackLogin:
+        """Provision an org whose owner can log in as the seeded users do. Raises SchemaError."""
+        org = await provision(self.addresses.database_url, slug=slug, name=name, owner_email=owner_email)
+        await self._issuer.set_password(owner_email, DEMO_PASSWORD)
+        return StackLogin(
+            email=owner_email,
+            password=DEMO_PASSWORD,
+            organization=org.name,
+            organization_id=str(org.id),
+            role="owner",
+        )
 
     async def stop_proxy(self) -> None:
         """Take the gate away; connections to it are refused from now on."""
@@ -118,14 +138,18 @@ async def open_stack(
     *,
     ports: Ports,
     observer: Observer,
+    domain: str = DOMAIN,
     seeded: bool = True,
+    rows: int = 0,
     durable: bool = True,
     on_progress: Callable[[str], None] = lambda _text: None,
 ) -> AsyncIterator[Stack]:
-    """Run the system inside of the block, with its data below `folder`.
+    """Run the system inside of the block, with its data below `folder`; `rows` asks for further seed rows.
 
-    Raises PostgresError, MigrationError or OSError, each with a sentence to show.
+    Raises PostgresError, SchemaError or OSError, each with a sentence to show.
     """
+    policy_path = policy_file(domain)
+    database = DATABASE if domain == DOMAIN else f"{DATABASE}_{domain}"
     async with AsyncExitStack() as stack:
         on_progress("starting Postgres")
         postgres = await stack.enter_async_context(
@@ -133,10 +157,10 @@ async def open_stack(
         )
         on_progress("preparing the database")
         known = await asyncio.to_thread(_secrets, folder / "secrets.json")
-        owner_url = await _prepare(postgres, known)
-        logins = (await seed(owner_url, DOMAIN)).logins if seeded else ()
+        owner_url = await _prepare(postgres, database, domain, known)
+        logins = (await seed(owner_url, domain, rows=rows)).logins if seeded else ()
         on_progress("starting Electric, issuer and proxy")
-        role_url = {role: postgres.url(DATABASE, role, known[role]) for role in ROLES}
+        role_url = {role: postgres.url(database, role, known[role]) for role in ROLES}
         electric = await stack.enter_async_context(
             DevElectric.open(
                 database_url=role_url["electric"], secret=known["secret"], host=HOST, port=ports.electric
@@ -153,12 +177,8 @@ async def open_stack(
             ProxyConfig(
                 electric_url=URL(electric.url),
                 electric_secret=Secret(known["secret"]),
-                issuer=IssuerConfig(
-                    issuer=settings.issuer,
-                    audience=settings.audience,
-                    jwks_url=URL(issuer.url) / ".well-known" / "jwks.json",
-                ),
-                policy_path=policy_file(DOMAIN),
+                issuers=(issuer_of_gate(settings, issuer.url, policy_path),),
+                policy_path=policy_path,
                 database_url=Secret(role_url["shapegate_proxy"]),
                 host=HOST,
                 port=ports.proxy,
@@ -185,22 +205,41 @@ async def open_stack(
                     )
                     for login in logins
                 ),
+                domain=domain,
                 pid=os.getpid(),
             ),
-            gate,
+            gate=gate,
+            issuer=issuer,
         )
 
 
-async def _prepare(postgres: EmbeddedPostgres, known: dict[str, str]) -> str:
+def issuer_of_gate(settings: IssuerSettings, issuer_url: str, policy_path: Path) -> IssuerConfig:
+    """Say how a stack's gate knows the stack's issuer."""
+    return IssuerConfig(
+        issuer=settings.issuer,
+        audience=settings.audience,
+        jwks_url=URL(issuer_url) / ".well-known" / "jwks.json",
+        claims={name: (name,) for name in _claims_named(policy_path)},
+    )
+
+
+def _claims_named(policy_path: Path) -> frozenset[str]:
+    """Find the claims that the policy's scopes name; the issuer calls them the same."""
+    policy = parse_policy(policy_path.read_text(encoding="utf-8"))
+    compared = chain.from_iterable(table.scope.compared for table in policy.tables.values())
+    return frozenset(each.claim.name for each in compared if isinstance(each.claim, NamedClaim))
+
+
+async def _prepare(postgres: EmbeddedPostgres, database: str, domain: str, known: dict[str, str]) -> str:
     """Create the database if it is not there, migrate it, let the roles log in; return its owner's URL."""
     connection = await asyncpg.connect(postgres.url())
     try:
-        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
-            await connection.execute(f"CREATE DATABASE {DATABASE}")
+        if not await connection.fetchval("SELECT true FROM pg_database WHERE datname = $1", database):
+            await connection.execute(f"CREATE DATABASE {quote(database)}")
     finally:
         await connection.close()
-    owner_url = postgres.url(DATABASE)
-    await migrate(owner_url, DOMAIN)
+    owner_url = postgres.url(database)
+    await migrate(owner_url, domain)
     await asyncio.gather(*(set_login(owner_url, role, known[role]) for role in ROLES))
     return owner_url
 

@@ -26,6 +26,7 @@ FACES = {
     "database_url",
     "app_database_url",
     "logins",
+    "domain",
     "pid",
 }
 
@@ -78,7 +79,9 @@ async def test_up_writes_where_everything_is_and_stops_cleanly(
         assert set(written) == FACES
         assert written["pid"] == process.pid
         assert set(written["logins"][0]) == {"email", "password", "organization", "organization_id", "role"}
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        running = home / "stack" / "running.json"
+        assert running.read_text() == file.read_text()
+        assert {stat.S_IMODE(each.stat().st_mode) for each in (file, running)} == {0o600}
         async with (
             aiohttp.ClientSession() as http,
             http.get(f"{written['proxy_url']}/health/detailed") as answer,
@@ -88,6 +91,7 @@ async def test_up_writes_where_everything_is_and_stops_cleanly(
         async with asyncio.timeout(20):
             assert await process.wait() == 0
     assert await refused(written["proxy_url"])
+    assert not running.exists()
     assert not (home / "stack" / "postgres" / "data" / "postmaster.pid").exists()
 
 
@@ -123,3 +127,12 @@ async def test_a_port_that_is_taken_is_refused_with_a_sentence(open_folder: Path
     assert process.returncode == 1
     assert str(port).encode() in said
     assert b"Traceback" not in said
+
+
+async def test_a_domain_that_is_not_shipped_is_refused_before_anything_starts(open_folder: Path) -> None:
+    home = open_folder / "up nope"
+    async with up(home, "--port", "0", "--domain", "nope") as process:
+        _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 1
+    assert b"'nope' is not shipped; there are controls, erp, nexus" in said
+    assert not home.exists()

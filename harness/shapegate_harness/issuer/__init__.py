@@ -7,6 +7,8 @@ from shapegate_harness.issuer.errors import (
     KeyFileError,
     Refused,
     StartError,
+    UnknownOrganization,
+    UnknownSession,
     UnknownUser,
 )
 from shapegate_harness.issuer.server import TokenIssuer
@@ -19,5 +21,7 @@ __all__ = [
     "Refused",
     "StartError",
     "TokenIssuer",
+    "UnknownOrganization",
+    "UnknownSession",
     "UnknownUser",
 ]

@@ -61,6 +61,19 @@ class StoredSession:
     revoked: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveLogin:
+    """A login or a switch that goes on: its newest access token, and how long it can be refreshed."""
+
+    jti: UUID
+    organization: str
+    """The slug; empty if the organization is gone."""
+    issued_at: datetime
+    expires_at: datetime
+    refresh_until: datetime | None
+    """None if no refresh token is left."""
+
+
 def home_or_first(organizations: Sequence[Organization], home_id: UUID | None) -> Organization:
     """Pick where a login lands: the home organization if it is among them, else the first one."""
     assert organizations, "a login without organizations is refused before it lands anywhere"

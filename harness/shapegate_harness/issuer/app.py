@@ -27,6 +27,7 @@ from shapegate_harness.issuer.forms import (
     parse_bearer,
     parse_login,
     parse_logout,
+    parse_password,
     parse_refresh,
     parse_switch,
 )
@@ -59,6 +60,7 @@ def create_app(service: IssuerService, *, body_seconds: float = BODY_SECONDS) ->
             web.post("/api/auth/login", endpoints.login),
             web.post("/api/auth/refresh", endpoints.refresh),
             web.post("/api/auth/switch", endpoints.switch),
+            web.post("/api/auth/password", endpoints.password),
             web.post("/api/auth/logout", endpoints.logout),
             web.get("/api/auth/me", endpoints.me),
             web.get("/.well-known/jwks.json", endpoints.key_set),
@@ -77,16 +79,26 @@ class Endpoints:
 
     async def login(self, request: web.Request) -> web.Response:
         """POST /api/auth/login."""
-        return _answer(await self._service.login(parse_login(await self._body(request))))
+        return _answer(await self._service.login(parse_login(await self._body(request)), peer=_peer(request)))
 
     async def refresh(self, request: web.Request) -> web.Response:
         """POST /api/auth/refresh."""
-        return _answer(await self._service.refresh(parse_refresh(await self._body(request))))
+        return _answer(
+            await self._service.refresh(parse_refresh(await self._body(request)), peer=_peer(request))
+        )
 
     async def switch(self, request: web.Request) -> web.Response:
         """POST /api/auth/switch."""
         token = _bearer(request)
-        return _answer(await self._service.switch(token, parse_switch(await self._body(request))))
+        form = parse_switch(await self._body(request))
+        return _answer(await self._service.switch(token, form, peer=_peer(request)))
+
+    async def password(self, request: web.Request) -> web.Response:
+        """POST /api/auth/password."""
+        token = _bearer(request)
+        form = parse_password(await self._body(request))
+        await self._service.change_password(token, form, peer=_peer(request))
+        return web.Response(status=204)
 
     async def logout(self, request: web.Request) -> web.Response:
         """POST /api/auth/logout."""
@@ -100,7 +112,7 @@ class Endpoints:
 
     async def key_set(self, _: web.Request) -> web.Response:
         """GET /.well-known/jwks.json."""
-        return _answer(KeySet(keys=(self._service.tokens.key.public_jwk(),)))
+        return _answer(KeySet(keys=self._service.tokens.keys.ring().public_jwks()))
 
     async def health(self, _: web.Request) -> web.Response:
         """GET /health: that the process lives; it asks nothing of the database."""
@@ -139,6 +151,10 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _bearer(request: web.Request) -> str:
     return parse_bearer(request.headers.getall("Authorization", []))
+
+
+def _peer(request: web.Request) -> str:
+    return request.remote or ""
 
 
 def _answer(answer: Answer, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:

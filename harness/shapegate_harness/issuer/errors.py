@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
@@ -18,7 +19,15 @@ class StartError(IssuerError):
 
 
 class UnknownUser(IssuerError):
-    """A password was set for an e-mail address that no user has."""
+    """An e-mail address that no user has."""
+
+
+class UnknownOrganization(IssuerError):
+    """A slug that no organization has."""
+
+
+class UnknownSession(IssuerError):
+    """A session that is not on record, or no longer."""
 
 
 class Refused(IssuerError):
@@ -31,7 +40,7 @@ class Refused(IssuerError):
     hint: ClassVar[str]
     challenge: ClassVar[str | None] = None
     """What follows `WWW-Authenticate: Bearer`; empty for a bare challenge, None for no such header."""
-    retry_after_seconds: ClassVar[int | None] = None
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str | None = None) -> None:
         """Refuse with the cause's own message, or with `detail` where there is more to say."""
@@ -88,6 +97,15 @@ class InvalidCredentials(Refused):
     challenge = ""
 
 
+class WrongPassword(Refused):
+    """A password that is not the present one, from somebody who is logged in."""
+
+    status = 403
+    code = "wrong_password"
+    message = "the current password is wrong"
+    hint = "send the password of this user as current_password"
+
+
 class InvalidRefreshToken(Refused):
     """A refresh token that is unknown, expired, used or revoked: one answer for all four."""
 
@@ -122,7 +140,10 @@ class UnknownPath(Refused):
     status = 404
     code = "not_found"
     message = "there is nothing at this path"
-    hint = "the endpoints are /api/auth/{login,refresh,switch,logout,me}, /.well-known/jwks.json and /health"
+    hint = (
+        "the endpoints are /api/auth/{login,refresh,switch,password,logout,me}, /.well-known/jwks.json "
+        "and /health"
+    )
 
 
 class WrongMethod(Refused):
@@ -150,6 +171,21 @@ class LargeBody(Refused):
     code = "body_too_large"
     message = "the body is too large"
     hint = "no request of this service needs more than a few hundred bytes"
+
+
+class TooManyAttempts(Refused):
+    """More failed logins, or more refreshes, than there may be; the same whether the user exists or not."""
+
+    status = 429
+    code = "too_many_attempts"
+    message = "too many attempts"
+    hint = "try again after the number of seconds in retry-after"
+    retry_after_seconds = 60
+
+    def __init__(self, seconds: float = 60.0) -> None:
+        """Refuse until `seconds` from now."""
+        super().__init__()
+        self.retry_after_seconds = max(1, math.ceil(seconds))
 
 
 class InternalFault(Refused):

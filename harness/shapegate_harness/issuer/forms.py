@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BODY_BYTES_MAX: Final = 16 * 1024
 EMAIL_CHARS_MAX: Final = 320
 PASSWORD_CHARS_MAX: Final = 1024
+NEW_PASSWORD_CHARS_MIN: Final = 8
+"""NIST SP 800-63B 5.1.1.2."""
 REFRESH_TOKEN_CHARS_MAX: Final = 256
 
 _BEARER: Final = re.compile(
@@ -51,6 +53,14 @@ class SwitchForm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordForm:
+    """A password, and the one that shall take its place."""
+
+    current_password: str = field(repr=False)
+    new_password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogoutForm:
     """What ends beside the session itself."""
 
@@ -77,6 +87,21 @@ def parse_switch(body: bytes) -> SwitchForm:
     return SwitchForm(
         organization_id=UUID(_texts(body, required={"organization_id": _uuid})["organization_id"])
     )
+
+
+def parse_password(body: bytes) -> PasswordForm:
+    """Read the body of a change of password. Raises MalformedBody."""
+    texts = _texts(
+        body, required={"current_password": _text(PASSWORD_CHARS_MAX), "new_password": new_password_problem}
+    )
+    return PasswordForm(current_password=texts["current_password"], new_password=texts["new_password"])
+
+
+def new_password_problem(text: str) -> str | None:
+    """Say why a text cannot become a password; None if it can."""
+    if 0 < len(text) < NEW_PASSWORD_CHARS_MIN:
+        return f"has {len(text)} characters: expected at least {NEW_PASSWORD_CHARS_MIN}"
+    return _text(PASSWORD_CHARS_MAX)(text)
 
 
 def parse_logout(body: bytes) -> LogoutForm:

@@ -1,55 +1,52 @@
-"""The issuer's signing key: an Ed25519 key in a PEM file that only its owner can read.
+"""What signs access tokens: Ed25519 keys that follow each other, or one shared secret.
 
-The file is made at the first start, whole or not at all, and never replaced; a symbolic link, a file of
-someone else and one that others may read or write are refused.
+A new key is published before it signs, and an old one for as long as tokens of it may be out, so that nobody
+who verifies by the published keys meets a token whose key is not there. Pure: no I/O, no clock.
 """
 
 from __future__ import annotations
 
 import base64
-import errno
 import hashlib
 import json
-import os
-import secrets
-import stat
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+import jwt
 from jwt.algorithms import OKPAlgorithm
-
-from shapegate_harness.issuer.errors import KeyFileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
+    from datetime import datetime
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-KEY_FILE_BYTES_MAX: Final = 4096
-"""Many times an Ed25519 key in PEM; what is larger is some other file."""
+PUBLISHED_AHEAD_SECONDS: Final = 120
+"""For so long a new key is published only: twice what the proxy keeps a set that must not be stored."""
+KEYS_MAX: Final = 3
+"""One that signs and two before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigningKey:
     """A private key and the name by which verifiers find its public half."""
 
+    algorithm: ClassVar[str] = "EdDSA"
     private: Ed25519PrivateKey = field(repr=False)
     kid: str
     """The key's RFC 7638 thumbprint."""
+    header: str = field(repr=False)
+    """The only header that a token of this key can have, encoded."""
 
     @property
     def public(self) -> Ed25519PublicKey:
         """The half that verifies."""
         return self.private.public_key()
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """Make a token."""
+        return _sign_ed25519(self.private, self.kid, claims)
 
     def public_jwk(self) -> Mapping[str, str]:
         """Print the public half as a member of a key set (RFC 8037 2)."""
@@ -57,15 +54,64 @@ class SigningKey:
             **OKPAlgorithm.to_jwk(self.public, as_dict=True),
             "kid": self.kid,
             "use": "sig",
-            "alg": "EdDSA",
+            "alg": self.algorithm,
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedSecret:
+    """A secret that whoever verifies has too (HS256)."""
+
+    algorithm: ClassVar[str] = "HS256"
+    raw: bytes = field(repr=False)
+    header: str = field(repr=False)
+    """The only header that a token of this secret can have, encoded."""
+
+    @property
+    def public(self) -> bytes:
+        """What verifies: the secret itself, which is never published."""
+        return self.raw
+
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """Make a token."""
+        return jwt.encode(dict(claims), self.raw, algorithm=self.algorithm)
+
+
+Signer = SigningKey | SharedSecret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRing:
+    """What signs now, and all that verifies."""
+
+    signers: tuple[Signer, ...]
+    """The newest first; at least one."""
+    changed_at: datetime
+    """Since when the newest is there."""
+
+    def signing(self, now: datetime) -> Signer:
+        """Choose what signs: the newest, once it was published for long enough."""
+        is_new = now < self.changed_at + timedelta(seconds=PUBLISHED_AHEAD_SECONDS)
+        return self.signers[1] if is_new and len(self.signers) > 1 else self.signers[0]
+
+    def find(self, header: str) -> Signer | None:
+        """Find what a token with this encoded header must be signed with, byte for byte; None if nothing."""
+        return next((signer for signer in self.signers if signer.header == header), None)
+
+    def public_jwks(self) -> tuple[Mapping[str, str], ...]:
+        """Print what may be published; nothing of a secret may."""
+        return tuple(signer.public_jwk() for signer in self.signers if isinstance(signer, SigningKey))
 
 
 def signing_key(private: Ed25519PrivateKey) -> SigningKey:
     """Name a private key."""
-    return SigningKey(
-        private=private, kid=thumbprint(OKPAlgorithm.to_jwk(private.public_key(), as_dict=True))
-    )
+    kid = thumbprint(OKPAlgorithm.to_jwk(private.public_key(), as_dict=True))
+    return SigningKey(private=private, kid=kid, header=_header(_sign_ed25519(private, kid, {})))
+
+
+def shared_secret(raw: bytes) -> SharedSecret:
+    """Make a signer of a secret that was found fit."""
+    return SharedSecret(raw=raw, header=_header(jwt.encode({}, raw, algorithm=SharedSecret.algorithm)))
 
 
 def thumbprint(jwk: Mapping[str, object]) -> str:
@@ -75,84 +121,9 @@ def thumbprint(jwk: Mapping[str, object]) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(canonical).digest()).rstrip(b"=").decode()
 
 
-def load_or_create(path: Path) -> SigningKey:
-    """Read the key at `path`; make it first if there is none. Raises KeyFileError."""
-    try:
-        if not os.path.lexists(path):
-            _create(path)
-        return signing_key(_parse(_read(path), path))
-    except OSError as exc:
-        if exc.errno == errno.ELOOP:
-            raise KeyFileError(
-                f"signing key {str(path)!r} is a symbolic link: give the path of the file itself"
-            ) from exc
-        raise KeyFileError(
-            f"signing key {str(path)!r}: {exc.strerror or exc}; give a path in a folder that you can write to"
-        ) from exc
+def _sign_ed25519(private: Ed25519PrivateKey, kid: str, claims: Mapping[str, object]) -> str:
+    return jwt.encode(dict(claims), private, algorithm=SigningKey.algorithm, headers={"kid": kid})
 
 
-def _create(path: Path) -> None:
-    """Write a new key beside `path`, then link it there; if another process was first, its key stays."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, not a rename: it never replaces, so two first starts at once agree on one key.
-        os.link(draft, path)
-        _sync_folder(path.parent)
-    except FileExistsError:
-        return
-    finally:
-        draft.unlink()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    # O_NONBLOCK: opening a named pipe would wait for a writer otherwise.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        problem = _problem(os.fstat(descriptor))
-        if problem:
-            raise KeyFileError(f"signing key {str(path)!r} {problem}")
-        return os.read(descriptor, KEY_FILE_BYTES_MAX)
-    finally:
-        os.close(descriptor)
-
-
-def _problem(status: os.stat_result) -> str | None:
-    """Say what forbids to use a file with this status as a key; None if nothing does."""
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a regular file: give the path of a PEM file"
-    if status.st_uid != os.geteuid():
-        return f"belongs to user id {status.st_uid}, expected {os.geteuid()}: use a file of your own"
-    if stat.S_IMODE(status.st_mode) & 0o177:
-        return f"has mode {stat.S_IMODE(status.st_mode):04o}, expected 0600: run chmod 600 on it"
-    if status.st_size >= KEY_FILE_BYTES_MAX:
-        return f"has {status.st_size} bytes: expected an Ed25519 private key in PEM"
-    return None
-
-
-def _parse(pem: bytes, path: Path) -> Ed25519PrivateKey:
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        # Without the cause: a parser's words about a private key belong in no log.
-        key = None
-    if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(
-            f"signing key {str(path)!r} holds no unencrypted Ed25519 private key in PEM: "
-            "move the file away and a new key is made"
-        )
-    return key
+def _header(token: str) -> str:
+    return token.partition(".")[0]

@@ -42,12 +42,15 @@ def expect(holds: object, difference: str) -> None:
 
 
 @asynccontextmanager
-async def as_application(app_database_url: str, org: str) -> AsyncIterator[asyncpg.Connection]:
-    """Open a transaction of the application's role in the context of one org; commits at the end."""
+async def as_application(
+    app_database_url: str, org: str, user: str = ""
+) -> AsyncIterator[asyncpg.Connection]:
+    """Open a transaction of the application's role for one org, and for a user; commits at the end."""
     connection = await asyncpg.connect(app_database_url, server_settings=_SESSION)
     try:
         async with connection.transaction():
             await connection.execute("SELECT set_current_org_id($1::uuid)", org)
+            await connection.execute("SELECT set_config('app.current_user_id', $1, true)", user)
             yield connection
     finally:
         await connection.close()
@@ -55,7 +58,7 @@ async def as_application(app_database_url: str, org: str) -> AsyncIterator[async
 
 async def rows_under_rls(connection: asyncpg.Connection, table: TablePolicy) -> Rows:
     """Read every row of a table that the application sees in its org."""
-    columns = ", ".join(f"{quote(name)}::text AS {quote(name)}" for name in table.columns)
+    columns = ", ".join(f"{_asked(name, kind)} AS {quote(name)}" for name, kind in table.columns.items())
     fetched = await connection.fetch(f"SELECT {columns} FROM {table.table.to_sql()}")  # noqa: S608  # quoted
     return {
         row["id"]: {name: _from_postgres(row[name], kind) for name, kind in table.columns.items()}
@@ -102,6 +105,15 @@ def expect_no_trace(folder: Path, marks: Mapping[str, str]) -> int:
     return searched
 
 
+def _asked(name: str, kind: str) -> str:
+    return f"array_to_json({quote(name)})::text" if kind.endswith("[]") else f"{quote(name)}::text"
+
+
+def _is_json(kind: str) -> bool:
+    """Tell whether both sides hold the value as JSON, each spelled in its own way."""
+    return kind == "jsonb" or kind.endswith("[]")
+
+
 def _from_postgres(text: str | None, kind: str) -> object:
     if text is None:
         return None
@@ -109,7 +121,7 @@ def _from_postgres(text: str | None, kind: str) -> object:
         return text == "true"
     if kind in _INTEGERS:
         return int(text)
-    return json.loads(text) if kind == "jsonb" else text
+    return json.loads(text) if _is_json(kind) else text
 
 
 def _from_sqlite(value: object, kind: str) -> object:
@@ -117,6 +129,6 @@ def _from_sqlite(value: object, kind: str) -> object:
         return None
     if kind == "bool":
         return {0: False, 1: True}.get(value, value) if isinstance(value, int) else value
-    if kind == "jsonb":
+    if _is_json(kind):
         return json.loads(value) if isinstance(value, str) else value
     return value

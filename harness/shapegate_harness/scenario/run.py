@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shapegate_harness.scenario.checks import Differs
-from shapegate_harness.scenario.steps import STEPS, Scene
+from shapegate_harness.scenario.scene import Scene
+from shapegate_harness.scenario.steps import steps_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,7 @@ async def run_scenario(
     """
     async with AsyncExitStack() as resources:
         scene = Scene(stack, recorder, folder, resources)
-        for name, step in STEPS:
+        for name, step in steps_of(stack.addresses.domain):
             started = time.monotonic()
             try:
                 async with asyncio.timeout(STEP_SECONDS_MAX):

@@ -4,132 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
-from shapegate_client import IssuerCredentials, Live, OfflineSince, Session, ShapeDefinition
+from shapegate_client import Live, OfflineSince
 from shapegate_harness.scenario.cheats import try_cheats
-from shapegate_harness.scenario.checks import (
-    Differs,
-    as_application,
-    expect,
-    expect_no_trace,
-    expect_same,
-    local_rows,
-    rows_under_rls,
-)
-from shapegate_proxy.policy import parse_policy
-from shapegate_schema.domains import policy_file
+from shapegate_harness.scenario.checks import Differs, expect, expect_no_trace, expect_same, local_rows
+from shapegate_harness.scenario.scene import BOTH, OTHER, Scene, until
+from shapegate_harness.scenario.shared_case import shared_case
+from shapegate_wire.identifier import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from contextlib import AsyncExitStack
-    from pathlib import Path
-
     import sqlite_utils
 
-    from shapegate_harness.scenario.recorder import Recorder
-    from shapegate_harness.stack import Stack
-
-BOTH: Final = "ada@acme.example"
-"""Belongs to both orgs; Acme is home."""
-OTHER: Final = "grace@globex.example"
-"""Belongs to Globex only."""
-POLL_SECONDS: Final = 0.01
-
-
-class Scene:
-    """What the steps share: the stack, the sessions and what was seen so far."""
-
-    def __init__(self, stack: Stack, recorder: Recorder, folder: Path, resources: AsyncExitStack) -> None:
-        self.stack = stack
-        self.recorder = recorder
-        self.folder = folder
-        self.resources = resources
-        self.policy = parse_policy(policy_file("controls").read_text(encoding="utf-8"))
-        self.tables = sorted(self.policy.tables.values(), key=lambda table: table.table)
-        self.orgs = {login.email: login.organization_id for login in stack.addresses.logins}
-        self.acme, self.globex = self.orgs[BOTH], self.orgs[OTHER]
-        self.ada: Session
-        self.grace: Session
-        self.watching: list[asyncio.Task[None]] = []
-        self.grace_saw = 0
-        """Batches of the second user that were searched for foreign rows."""
-        self.offline_control = ""
-        self.offline_note = ""
-
-    async def log_in(self, email: str) -> Session:
-        """Log a user in, in a home folder of their own; the session is closed at the end of the scenario."""
-        addresses = self.stack.addresses
-        password = next(login.password for login in addresses.logins if login.email == email)
-        home = self.folder / email.partition("@")[0]
-        credentials = await self.resources.enter_async_context(
-            IssuerCredentials(addresses.issuer_url, home=home)
-        )
-        await credentials.login(email, password)
-        return await self.resources.enter_async_context(
-            Session.open(addresses.proxy_url, credentials, home=home)
-        )
-
-    async def subscribe_all(self, session: Session) -> None:
-        """Subscribe every table of the policy and wait until all are up to date."""
-        for table in self.tables:
-            await session.subscribe(ShapeDefinition(table=table.table.name))
-        await session.up_to_date(timeout=30)
-
-    async def expect_equal(self, session: Session, org: str) -> int:
-        """Compare every local table with what the application reads under RLS; return the number of rows."""
-        rows = 0
-        async with as_application(self.stack.addresses.app_database_url, org) as connection:
-            for table in self.tables:
-                truth = await rows_under_rls(connection, table)
-                expect(truth, f"{table.table}: no rows to compare in org {org}: expected seeds")
-                expect_same(str(table.table), local_rows(session.db, table), truth)
-                rows += len(truth)
-        return rows
-
-    def expect_only(self, db: sqlite_utils.Database, org: str) -> None:
-        """Expect that every local row, of the tables that are there, is of one org. Raises Differs."""
-        there = set(db.table_names())
-        for table in (table for table in self.tables if table.table.name in there):
-            for row in local_rows(db, table).values():
-                found = row[table.scope.column]
-                expect(found == org, f"{table.table} holds a row of org {found}: expected org {org} only")
-
-    async def change_control(self, org: str, note: str) -> str:
-        """Change one control as the application does, and commit; return its id."""
-        async with as_application(self.stack.addresses.app_database_url, org) as connection:
-            changed: str = await connection.fetchval(
-                "UPDATE controls SET description = $1, last_touched_at = now() "
-                "WHERE id = (SELECT min(id::text)::uuid FROM controls) RETURNING id::text",
-                note,
-            )
-        return changed
-
-
-def description(session: Session, control: str) -> object:
-    """Read one control's description from the local file."""
-    found = [row["description"] for row in session.db.query("SELECT * FROM controls WHERE id = ?", [control])]
-    return found[0] if found else None
-
-
-async def until(holds: Callable[[], bool]) -> float:
-    """Wait until something holds; return the seconds it took. The step's own bound ends it."""
-    started = time.monotonic()
-    while not holds():  # noqa: ASYNC110  # a local file tells nobody that it changed
-        await asyncio.sleep(POLL_SECONDS)
-    return time.monotonic() - started
+Step = Callable[[Scene], Awaitable[str]]
 
 
 async def log_in(scene: Scene) -> str:
     """The user of both orgs logs in and lands in Acme; a user of Globex only syncs all along."""
+    await scene.begin()
     scene.ada = await scene.log_in(BOTH)
     scene.grace = await scene.log_in(OTHER)
     organization = scene.ada.principal.organization
     expect(organization.id == scene.acme, f"the login landed in {organization.slug}: expected acme")
     await scene.subscribe_all(scene.grace)
-    for table in scene.tables:
+    for table in scene.tables_of(scene.grace):
         task = asyncio.create_task(watch_for_strangers(scene, table.table.name))
         scene.resources.push_async_callback(stop, task)
         scene.watching.append(task)
@@ -157,27 +58,29 @@ async def first_sync(scene: Scene) -> str:
     await scene.subscribe_all(scene.ada)
     rows = await scene.expect_equal(scene.ada, scene.acme)
     scene.expect_only(scene.ada.db, scene.acme)
-    return f"{len(scene.tables)} tables, {rows} rows, equal to what the application reads under RLS"
+    tables = len(scene.tables_of(scene.ada))
+    return f"{tables} tables, {rows} rows, equal to what the application reads under RLS"
 
 
 async def live_change(scene: Scene) -> str:
     """A change committed in Postgres appears locally."""
     note = "changed while everybody was online"
-    control = await scene.change_control(scene.acme, note)
-    seconds = await until(lambda: description(scene.ada, control) == note)
+    row = await scene.change_row(scene.acme, note)
+    seconds = await until(lambda: scene.note(scene.ada, row) == note)
     await scene.expect_equal(scene.ada, scene.acme)
     return f"a committed change was readable locally {seconds * 1000:.0f} ms later"
 
 
 async def go_offline(scene: Scene) -> str:
     """The proxy goes away; local reads go on, labelled stale, while rows change in Postgres."""
-    before = {table.table: local_rows(scene.ada.db, table) for table in scene.tables}
+    tables = scene.tables_of(scene.ada)
+    before = {table.table: local_rows(scene.ada.db, table) for table in tables}
     await scene.stack.stop_proxy()
     noticed = await scene.ada.reached(OfflineSince, timeout=30)
     expect(noticed, "the client did not notice that the proxy is gone")
     scene.offline_note = "changed while the proxy was away"
-    scene.offline_control = await scene.change_control(scene.acme, scene.offline_note)
-    for table in scene.tables:
+    scene.offline_row = await scene.change_row(scene.acme, scene.offline_note)
+    for table in tables:
         expect_same(str(table.table), local_rows(scene.ada.db, table), before[table.table])
     expect(isinstance(scene.ada.status, OfflineSince), f"the status is {scene.ada.status}: expected offline")
     rows = sum(len(found) for found in before.values())
@@ -189,11 +92,13 @@ async def come_back(scene: Scene) -> str:
     user, mark = scene.ada.principal.user_id, scene.recorder.mark
     handles = {(event.table, event.handle) for event in scene.recorder.since(0, user=user) if event.handle}
     await scene.stack.start_proxy()
-    seconds = await until(lambda: description(scene.ada, scene.offline_control) == scene.offline_note)
+    seconds = await until(lambda: scene.note(scene.ada, scene.offline_row) == scene.offline_note)
     expect(await scene.ada.reached(Live, timeout=30), "the client did not come back to live")
     await scene.expect_equal(scene.ada, scene.acme)
     asked = scene.recorder.since(mark, user=user)
-    silent = {str(table.table.to_sql()) for table in scene.tables} - {str(event.table) for event in asked}
+    silent = {str(table.table.to_sql()) for table in scene.tables_of(scene.ada)} - {
+        str(event.table) for event in asked
+    }
     expect(not silent, f"{sorted(silent)} were not asked for: expected every table to continue")
     for event in asked:
         expect(
@@ -212,7 +117,7 @@ async def switch_away(scene: Scene) -> str:
     started = time.monotonic()
     await scene.ada.switch(scene.globex, keep=True)
     seconds = time.monotonic() - started
-    expect_closed(old)
+    expect_closed(old, scene.script.table)
     scene.expect_only(scene.ada.db, scene.globex)
     await scene.ada.up_to_date(timeout=30)
     rows = await scene.expect_equal(scene.ada, scene.globex)
@@ -220,10 +125,10 @@ async def switch_away(scene: Scene) -> str:
     return f"switched in {seconds * 1000:.0f} ms; {rows} rows of Globex, none of Acme"
 
 
-def expect_closed(db: sqlite_utils.Database) -> None:
+def expect_closed(db: sqlite_utils.Database, table: str) -> None:
     """Expect that the org that was left cannot be read through what was open before. Raises Differs."""
     try:
-        readable = list(db.query("SELECT id FROM controls"))
+        readable = list(db.query(f"SELECT id FROM {quote(table)}"))  # noqa: S608  # quoted
     except Exception as exc:  # noqa: BLE001  # whatever refuses is right; reading is wrong
         del exc
         return
@@ -233,15 +138,15 @@ def expect_closed(db: sqlite_utils.Database) -> None:
 async def switch_back(scene: Scene) -> str:
     """The user switches back; the first rows come from disk at once, then the client catches up."""
     note = "changed while the user was in the other org"
-    control = await scene.change_control(scene.acme, note)
+    row = await scene.change_row(scene.acme, note)
     mark = scene.recorder.mark
     started = time.monotonic()
     await scene.ada.switch(scene.acme, keep=True)
-    rows = sum(len(local_rows(scene.ada.db, table)) for table in scene.tables)
+    rows = sum(len(local_rows(scene.ada.db, table)) for table in scene.tables_of(scene.ada))
     seconds = time.monotonic() - started
     expect(rows, "no rows are on disk after the switch back: expected those of the last visit")
     scene.expect_only(scene.ada.db, scene.acme)
-    await until(lambda: description(scene.ada, control) == note)
+    await until(lambda: scene.note(scene.ada, row) == note)
     await scene.ada.up_to_date(timeout=30)
     await scene.expect_equal(scene.ada, scene.acme)
     restarted = [
@@ -254,8 +159,8 @@ async def switch_back(scene: Scene) -> str:
 async def second_user(scene: Scene) -> str:
     """The user of Globex only saw changes of Globex all along, and never a row of Acme."""
     note = "changed for the user of Globex"
-    control = await scene.change_control(scene.globex, note)
-    await until(lambda: description(scene.grace, control) == note)
+    row = await scene.change_row(scene.globex, note)
+    await until(lambda: scene.note(scene.grace, row) == note)
     rows = await scene.expect_equal(scene.grace, scene.globex)
     scene.expect_only(scene.grace.db, scene.globex)
     await until(lambda: scene.grace_saw > 0)
@@ -263,7 +168,7 @@ async def second_user(scene: Scene) -> str:
         if task.done():
             task.result()
     home = scene.folder / OTHER.partition("@")[0]
-    marks = {"Acme's id": scene.acme, "Acme's name": "Acme Construction"}
+    marks = {"Acme's id": scene.acme, "Acme's name": "Acme Construction", **scene.script.unseen}
     searched = await asyncio.to_thread(expect_no_trace, home, marks)
     return f"{rows} rows of Globex; {scene.grace_saw} batches, {searched:,} bytes on disk, no trace of Acme"
 
@@ -271,15 +176,16 @@ async def second_user(scene: Scene) -> str:
 async def cheat(scene: Scene) -> str:
     """A member of Acme tries to get at Globex, and a stranger at anything."""
     positions = scene.recorder.since(0, user=scene.grace.principal.user_id)
-    handle = next(event.handle for event in positions if event.handle and "controls" in str(event.table))
+    table = f'"{scene.script.table}"'
+    handle = next(event.handle for event in positions if event.handle and table in str(event.table))
     async with aiohttp.ClientSession() as http:
         tried = await try_cheats(
-            http, scene.stack.addresses, acme=scene.acme, globex=scene.globex, handle=handle
+            http, scene.stack.addresses, scene.script, acme=scene.acme, globex=scene.globex, handle=handle
         )
     return f"{tried} attempts refused or empty, none with a byte of Globex"
 
 
-STEPS: Final[tuple[tuple[str, Callable[[Scene], Awaitable[str]]], ...]] = (
+STEPS: Final[tuple[tuple[str, Step], ...]] = (
     ("log in", log_in),
     ("first sync", first_sync),
     ("live change", live_change),
@@ -290,3 +196,10 @@ STEPS: Final[tuple[tuple[str, Callable[[Scene], Awaitable[str]]], ...]] = (
     ("second user", second_user),
     ("cheats", cheat),
 )
+SHARED: Final[tuple[str, Step]] = ("shared case", shared_case)
+"""Where two orgs share rows."""
+
+
+def steps_of(domain: str) -> tuple[tuple[str, Step], ...]:
+    """List the steps of a domain's scenario, in their order."""
+    return (*STEPS, SHARED) if domain == "nexus" else STEPS

@@ -12,13 +12,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shapegate_harness.issuer import IssuerSettings
 from shapegate_harness.issuer.account import Organization, Session, User
-from shapegate_harness.issuer.keys import signing_key
-from shapegate_harness.issuer.tokens import AccessTokens
+from shapegate_harness.issuer.attempts import Attempts
+from shapegate_harness.issuer.keys import KeyRing, signing_key
+from shapegate_harness.issuer.service import IssuerService
+from shapegate_harness.issuer.tokens import AccessTokens, FixedKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shapegate_harness.issuer.keys import SigningKey
+    from shapegate_harness.issuer.administration import PasswordCheck
+    from shapegate_harness.issuer.keys import Signer, SigningKey
+    from shapegate_harness.issuer.store import Store
+    from shapegate_proxy.config import Secret
 
 NOW = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
 ADA = UUID("00000000-0000-4000-8000-0000000000ad")
@@ -36,14 +41,20 @@ class Clock:
     def __call__(self) -> datetime:
         return self.now
 
+    def monotonic(self) -> float:
+        """The same clock for what measures spans."""
+        return self.now.timestamp()
+
     def advance(self, seconds: float) -> None:
         """Go on by some seconds."""
         self.now += timedelta(seconds=seconds)
 
 
 def settings(
-    key_file: Path,
+    key_file: Path | None,
     *,
+    secret: Secret | None = None,
+    subject_prefix: str = "",
     issuer: str = "urn:shapegate:dev-issuer",
     audience: str = "shapegate",
     access_seconds: int = 900,
@@ -52,6 +63,8 @@ def settings(
     """Settings of an issuer."""
     return IssuerSettings(
         key_file=key_file,
+        secret=secret,
+        subject_prefix=subject_prefix,
         issuer=issuer,
         audience=audience,
         access_seconds=access_seconds,
@@ -64,9 +77,31 @@ def new_key() -> SigningKey:
     return signing_key(Ed25519PrivateKey.generate())
 
 
-def access_tokens(key: SigningKey, told: IssuerSettings) -> AccessTokens:
+def ring(*signers: Signer, changed_at: datetime = NOW) -> KeyRing:
+    """The keys of an issuer, the newest first."""
+    return KeyRing(signers=signers, changed_at=changed_at)
+
+
+def access_tokens(key: Signer, told: IssuerSettings) -> AccessTokens:
     """The tokens of an issuer."""
-    return AccessTokens(key=key, settings=told)
+    return AccessTokens(keys=FixedKeys(fixed=ring(key)), settings=told)
+
+
+def minted(tokens: AccessTokens, *, now: datetime = NOW) -> str:
+    """The access token of Ada's session, as owner."""
+    return tokens.mint(session(), "owner", {}, now=now)
+
+
+def service_of(store: Store, passwords: PasswordCheck, tokens: AccessTokens) -> IssuerService:
+    """An issuer without sockets, on a clock that stands still."""
+    clock = Clock()
+    return IssuerService(
+        store=store,
+        passwords=passwords,
+        tokens=tokens,
+        attempts=Attempts(tokens.settings, monotonic=clock.monotonic),
+        clock=clock,
+    )
 
 
 def session(*, jti: int = 1, issued_at: datetime = NOW, seconds: float = 900) -> Session:

@@ -88,6 +88,11 @@ class Caller:
         """Ask for another organization."""
         return await self.post("switch", {"organization_id": organization_id}, token=token)
 
+    async def password(self, token: str, current: str, new: str) -> Reply:
+        """Change the password."""
+        body = {"current_password": current, "new_password": new}
+        return await self.post("password", body, token=token)
+
     async def me(self, token: str | None) -> Reply:
         """Ask whose token it is."""
         return await self.send("GET", "/api/auth/me", headers=_bearer(token))

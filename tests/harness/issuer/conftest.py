@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from shapegate_harness.issuer import TokenIssuer
+from shapegate_harness.issuer.administration import set_password
 from shapegate_harness.issuer.passwords import Passwords
 from shapegate_harness.issuer.store import Store
 from shapegate_schema.migrate import migrate
@@ -72,10 +73,8 @@ async def seeded_url(create_session_database: CreateDatabase) -> str:
     await migrate(url)
     await seed(url)
     async with Passwords.open() as passwords, Store.open(url, seconds=5) as store:
-        hashed = await passwords.hash(PASSWORD)
-        async with store.transaction() as records:
-            for email in WITH_PASSWORD:
-                assert await records.set_password(email, hashed, NOW)
+        for email in WITH_PASSWORD:
+            assert await set_password(store, passwords, email=email, password=PASSWORD, now=NOW)
     owner = await asyncpg.connect(url)
     try:
         await owner.execute(_KEEP)
@@ -119,7 +118,10 @@ def key_file(tmp_path: Path) -> Path:
 async def issuer(database: Database, key_file: Path, clock: Clock) -> AsyncIterator[TokenIssuer]:
     """A running issuer on the seeded database and the standing clock."""
     async with TokenIssuer.open(
-        database_url=database.issuer_url, settings=settings(key_file), clock=clock
+        database_url=database.issuer_url,
+        settings=settings(key_file),
+        clock=clock,
+        monotonic=clock.monotonic,
     ) as started:
         yield started
 

@@ -13,9 +13,16 @@ from multidict import CIMultiDict
 
 from shapegate_harness.issuer.app import create_app
 from shapegate_harness.issuer.passwords import Passwords
-from shapegate_harness.issuer.service import IssuerService
 from shapegate_harness.issuer.store import Store
-from tests.harness.issuer.builders import PASSWORD, Clock, access_tokens, decoded, encoded, new_key, settings
+from tests.harness.issuer.builders import (
+    PASSWORD,
+    access_tokens,
+    decoded,
+    encoded,
+    new_key,
+    service_of,
+    settings,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,7 +174,7 @@ async def test_a_forged_token_is_refused(caller: Caller, changed: str) -> None:
 async def test_a_body_that_does_not_arrive_is_given_up(database: Database, tmp_path: Path) -> None:
     async with Store.open(database.issuer_url, seconds=5) as store, Passwords.open() as passwords:
         tokens = access_tokens(new_key(), settings(tmp_path / "unused.pem"))
-        service = IssuerService(store=store, passwords=passwords, tokens=tokens, clock=Clock())
+        service = service_of(store, passwords, tokens)
         app = create_app(service, body_seconds=0.05)
         async with TestServer(app) as server:
             assert server.port is not None
@@ -198,7 +205,7 @@ async def test_an_unexpected_exception_is_logged_by_its_class_alone(
 
     async with Store.open(database.issuer_url, seconds=5) as store:
         tokens = access_tokens(new_key(), settings(tmp_path / "unused.pem"))
-        service = IssuerService(store=store, passwords=BrokenPasswords(), tokens=tokens, clock=Clock())
+        service = service_of(store, BrokenPasswords(), tokens)
         async with TestClient[web.Request, web.Application](TestServer(create_app(service))) as client:
             response = await client.post(
                 "/api/auth/login", json={"email": "ada@acme.example", "password": PASSWORD}
@@ -243,7 +250,7 @@ async def test_every_login_costs_one_password_check_whoever_it_names(
     async with Store.open(database.issuer_url, seconds=5) as store, Passwords.open() as passwords:
         counted = CountedPasswords(passwords)
         tokens = access_tokens(new_key(), settings(tmp_path / "unused.pem"))
-        service = IssuerService(store=store, passwords=counted, tokens=tokens, clock=Clock())
+        service = service_of(store, counted, tokens)
         async with TestClient[web.Request, web.Application](TestServer(create_app(service))) as client:
             response = await client.post("/api/auth/login", json={"email": email, "password": "wrong"})
             assert response.status == 401

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from shapegate_harness.issuer.errors import IssuerError, KeyFileError, Refused, StartError, UnknownUser
+from shapegate_harness.issuer.errors import (
+    IssuerError,
+    KeyFileError,
+    Refused,
+    StartError,
+    UnknownOrganization,
+    UnknownSession,
+    UnknownUser,
+)
 
 
 def causes(root: type[Refused] = Refused) -> list[type[Refused]]:
@@ -12,7 +20,10 @@ def causes(root: type[Refused] = Refused) -> list[type[Refused]]:
 
 
 def test_every_error_has_one_root() -> None:
-    assert all(issubclass(kind, IssuerError) for kind in (KeyFileError, StartError, UnknownUser, Refused))
+    assert all(
+        issubclass(kind, IssuerError)
+        for kind in (KeyFileError, StartError, UnknownOrganization, UnknownSession, UnknownUser, Refused)
+    )
 
 
 def test_no_two_causes_share_a_code() -> None:
@@ -31,6 +42,6 @@ def test_a_cause_says_what_happened_and_what_to_do(cause: type[Refused]) -> None
 
 
 @pytest.mark.parametrize("cause", causes(), ids=lambda cause: cause.__name__)
-def test_a_401_has_a_challenge_and_a_503_says_when_to_come_back(cause: type[Refused]) -> None:
+def test_a_401_has_a_challenge_and_a_429_or_503_says_when_to_come_back(cause: type[Refused]) -> None:
     assert cause.status != 401 or cause.challenge is not None
-    assert (cause.status == 503) == (cause.retry_after_seconds is not None)
+    assert (cause.status in (429, 503)) == (cause.retry_after_seconds is not None)

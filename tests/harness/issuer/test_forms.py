@@ -16,6 +16,7 @@ from shapegate_harness.issuer.forms import (
     parse_bearer,
     parse_login,
     parse_logout,
+    parse_password,
     parse_refresh,
     parse_switch,
 )
@@ -33,6 +34,19 @@ def test_each_form_is_read() -> None:
     assert parse_refresh(b'{"refresh_token": "r"}').refresh_token == "r"
     assert parse_switch(json.dumps({"organization_id": ID.upper()}).encode()).organization_id == UUID(ID)
     assert parse_logout(b'{"refresh_token": "r"}').refresh_token == "r"
+
+
+@pytest.mark.parametrize(
+    ("new", "problem"),
+    [("", "is empty"), ("seven77", "has 7 characters"), ("eight888", None), ("x" * 1025, "at most 1024")],
+)
+def test_a_new_password_has_eight_characters_at_least(new: str, problem: str | None) -> None:
+    body = json.dumps({"current_password": "p", "new_password": new}).encode()
+    if problem is None:
+        assert parse_password(body).new_password == new
+    else:
+        with pytest.raises(MalformedBody, match=f"new_password .*{problem}"):
+            parse_password(body)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}"])

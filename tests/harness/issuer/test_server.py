@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,7 +14,13 @@ import aiohttp
 import pytest
 
 from shapegate_harness.issuer import KeyFileError, StartError, TokenIssuer
-from tests.harness.issuer.builders import Clock, settings
+from shapegate_harness.issuer.key_file import rotate
+from shapegate_harness.issuer.keys import PUBLISHED_AHEAD_SECONDS
+from shapegate_proxy.config import IssuerConfig, Secret
+from shapegate_proxy.issuers import open_issuers
+from shapegate_proxy.jwks import parse_keys
+from shapegate_proxy.tokens import Verifier
+from tests.harness.issuer.builders import Clock, decoded, settings
 from tests.harness.issuer.caller import Caller
 
 if TYPE_CHECKING:
@@ -159,3 +166,91 @@ async def test_J_16_a_request_that_cannot_be_read_leaves_no_token_in_the_log(
     assert b" 400 " in await asyncio.wait_for(reader.readline(), 5)
     writer.close()
     assert "a-secret-token" not in caplog.text
+
+
+async def test_what_is_over_is_cleared_away_every_hour(
+    database: Database, key_file: Path, clock: Clock
+) -> None:
+    slept, turns = list[float](), asyncio.Semaphore(0)
+    asleep = asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        asleep.set()
+        await turns.acquire()
+
+    async with (
+        TokenIssuer.open(
+            database_url=database.issuer_url, settings=settings(key_file), clock=clock, sleep=sleep
+        ) as issuer,
+        aiohttp.ClientSession() as http,
+    ):
+        await Caller(http, issuer.url).login()
+        clock.advance(40 * 24 * 60 * 60)
+        for _ in range(2):
+            await asyncio.wait_for(asleep.wait(), 10)
+            asleep.clear()
+            turns.release()
+        await asyncio.wait_for(asleep.wait(), 10)
+    assert slept == [3600.0] * 3
+    assert await database.owner.fetchval("SELECT count(*) FROM shapegate_auth.sessions") == 0
+
+
+async def test_J_11_a_rotated_key_is_published_at_once_and_tokens_of_the_former_go_on(
+    database: Database, key_file: Path
+) -> None:
+    clock = Clock(datetime.now(UTC))
+    async with (
+        TokenIssuer.open(
+            database_url=database.issuer_url, settings=settings(key_file), clock=clock
+        ) as issuer,
+        aiohttp.ClientSession() as http,
+    ):
+        caller = Caller(http, issuer.url)
+        before = (await caller.login()).text("access_token")
+        newest = rotate(key_file, forget=False).kid
+        assert await published(caller) == [newest, kid_of(before)]
+        set_now = (await caller.send("GET", "/.well-known/jwks.json")).raw
+        assert (parse_keys(set_now) or {}).keys() == {newest, kid_of(before)}  # as the proxy reads it
+        assert kid_of((await caller.login()).text("access_token")) == kid_of(before)
+        clock.advance(PUBLISHED_AHEAD_SECONDS + 1)
+        after = (await caller.login()).text("access_token")
+        assert kid_of(after) == newest
+        assert [(await caller.me(token)).status for token in (before, after)] == [200, 200]
+        rotate(key_file, forget=True)
+        assert [(await caller.me(token)).status for token in (before, after)] == [401, 401]
+
+
+async def published(caller: Caller) -> list[str]:
+    keys = (await caller.send("GET", "/.well-known/jwks.json")).body["keys"]
+    assert isinstance(keys, list)
+    return [str(key["kid"]) for key in keys]
+
+
+def kid_of(token: str) -> str:
+    return str(decoded(token.split(".")[0])["kid"])
+
+
+async def test_an_issuer_with_a_shared_secret_publishes_no_key_and_is_whole_otherwise(
+    database: Database, clock: Clock
+) -> None:
+    secret = "a shared secret of more than 32 bytes"
+    told = settings(None, secret=Secret(secret), subject_prefix="user?id=")
+    async with (
+        TokenIssuer.open(database_url=database.issuer_url, settings=told, clock=clock) as issuer,
+        aiohttp.ClientSession() as http,
+    ):
+        caller = Caller(http, issuer.url)
+        login = await caller.login()
+        refreshed = await caller.refresh(login.text("refresh_token"))
+        assert (await caller.me(refreshed.text("access_token"))).part("user") == login.part("user")
+        assert await published(caller) == []
+    token = login.text("access_token")
+    assert decoded(token.split(".")[1])["sub"] == f"user?id={login.part('user')['id']}"
+    config = IssuerConfig(
+        issuer=told.issuer, audience=told.audience, secret=told.secret, subject_prefix="user?id="
+    )
+    async with open_issuers([config], sessions=True) as issuers:
+        principal = await Verifier(issuers, clock=clock).verify(token)
+    assert principal.user == login.part("user")["id"]
+    assert principal.session == decoded(token.split(".")[1])["jti"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -11,53 +10,24 @@ import aiohttp
 import jwt
 import pytest
 
-from shapegate_harness.issuer import TokenIssuer, UnknownUser
+from shapegate_harness.issuer import TokenIssuer
 from tests.harness.issuer.builders import NOW, PASSWORD, Clock, decoded, settings
 from tests.harness.issuer.caller import Caller
+from tests.harness.issuer.observed import (
+    hold_family,
+    organization_id,
+    reasons,
+    refused,
+    set_organization_status,
+    set_status,
+    waiters,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
-    import asyncpg
-
-    from tests.harness.issuer.caller import Reply
     from tests.harness.issuer.conftest import Database
-
-WAIT_SECONDS = 10.0
-
-
-async def organization_id(database: Database, slug: str) -> str:
-    return str(await database.owner.fetchval("SELECT id FROM organizations WHERE slug = $1", slug))
-
-
-async def set_status(database: Database, email: str, slug: str, status: str) -> None:
-    done = await database.owner.execute(
-        """UPDATE memberships SET status = $3 FROM users u, organizations o
-           WHERE u.email = $1 AND o.slug = $2 AND user_id = u.id AND memberships.organization_id = o.id""",
-        email,
-        slug,
-        status,
-    )
-    assert done == "UPDATE 1"
-
-
-async def set_organization_status(database: Database, slug: str, status: str) -> None:
-    done = await database.owner.execute("UPDATE organizations SET status = $2 WHERE slug = $1", slug, status)
-    assert done == "UPDATE 1"
-
-
-async def reasons(database: Database) -> list[str | None]:
-    """Why each session has ended, oldest first; None for those that have not."""
-    rows = await database.owner.fetch(
-        "SELECT reason, revoked_at FROM shapegate_auth.sessions ORDER BY issued_at, expires_at, jti"
-    )
-    assert all((row["reason"] is None) == (row["revoked_at"] is None) for row in rows)
-    return [row["reason"] for row in rows]
-
-
-def refused(reply: Reply, status: int, code: str) -> bool:
-    return (reply.status, reply.body["code"]) == (status, code)
-
 
 # Logging in
 
@@ -144,7 +114,9 @@ async def test_the_e_mail_address_is_matched_without_regard_to_case(caller: Call
     assert reply.part("user")["email"] == "ada@acme.example"
 
 
-async def test_wrong_password_unknown_user_and_user_without_password_get_one_answer(caller: Caller) -> None:
+async def test_I_05_wrong_password_unknown_user_and_user_without_password_get_one_answer(
+    caller: Caller,
+) -> None:
     replies = [
         await caller.login("ada@acme.example", "wrong"),
         await caller.login("nobody@acme.example", PASSWORD),
@@ -248,7 +220,7 @@ async def test_a_reused_token_does_not_end_other_families_of_the_user(
     assert (await caller.refresh(other.text("refresh_token"))).status == 200
 
 
-async def test_unknown_expired_used_and_revoked_refresh_tokens_get_one_answer(
+async def test_I_05_unknown_expired_used_and_revoked_refresh_tokens_get_one_answer(
     caller: Caller, clock: Clock
 ) -> None:
     expired = (await caller.login()).text("refresh_token")
@@ -288,28 +260,6 @@ async def test_a_session_that_an_operator_revoked_cannot_be_refreshed(
     token = (await caller.login()).text("refresh_token")
     await database.owner.execute("UPDATE shapegate_auth.sessions SET revoked_at = now(), reason = 'operator'")
     assert refused(await caller.refresh(token), 401, "invalid_refresh_token")
-
-
-async def waiters(connection: asyncpg.Connection, count: int) -> None:
-    """Wait until so many transactions of the issuer wait for a family's lock."""
-    deadline = time.monotonic() + WAIT_SECONDS
-    while True:
-        waiting = await connection.fetchval(
-            """SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-               AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
-        )
-        if waiting == count:
-            return
-        assert time.monotonic() < deadline, f"{waiting} of {count} transactions wait for the lock"
-        await asyncio.sleep(0.005)
-
-
-async def hold_family(connection: asyncpg.Connection) -> None:
-    """Take the lock that every change of the only family needs; released by the transaction's end."""
-    await connection.execute(
-        """SELECT pg_advisory_xact_lock(hashtextextended('shapegate_auth.family ' || family_id::text, 0))
-           FROM (SELECT DISTINCT family_id FROM shapegate_auth.sessions) AS family"""
-    )
 
 
 async def test_of_two_refreshes_at_once_one_wins_and_the_loser_harms_nobody(
@@ -392,7 +342,7 @@ async def test_a_switched_family_is_refreshed_for_its_own_organization(
     assert (await caller.refresh(login.text("refresh_token"))).part("organization")["slug"] == "acme"
 
 
-async def test_foreign_suspended_and_missing_organizations_get_one_answer(
+async def test_I_05_foreign_suspended_and_missing_organizations_get_one_answer(
     caller: Caller, database: Database
 ) -> None:
     ben = (await caller.login("ben@acme.example")).text("access_token")
@@ -540,18 +490,98 @@ async def test_a_suspended_member_can_log_out(caller: Caller, database: Database
     assert refused(await caller.me(login.text("access_token")), 401, "invalid_token")
 
 
-# Setting passwords
+# Too many attempts
 
 
-async def test_a_password_can_be_given_and_changed(caller: Caller, issuer: TokenIssuer) -> None:
-    await issuer.set_password("Hugo@Globex.example", "first password")
-    assert (await caller.login("hugo@globex.example", "first password")).status == 200
-    await issuer.set_password("hugo@globex.example", "second password")
-    assert (await caller.login("hugo@globex.example", "first password")).status == 401
-    assert (await caller.login("hugo@globex.example", "second password")).status == 200
+async def test_too_many_wrong_passwords_are_429_for_known_and_unknown_users_alike(
+    caller: Caller, clock: Clock
+) -> None:
+    replies = {}
+    for email in ("ada@acme.example", "nobody@acme.example"):
+        refusals = [await caller.login(email, "wrong") for _ in range(11)]
+        assert [reply.status for reply in refusals] == [401] * 10 + [429]
+        replies[email] = refusals[-1]
+    first, second = replies.values()
+    assert (first.raw, first.headers["Retry-After"]) == (second.raw, second.headers["Retry-After"])
+    assert first.body["code"] == "too_many_attempts"
+    assert refused(await caller.login(), 429, "too_many_attempts")  # the right password does not help
+    assert (await caller.login("ben@acme.example")).status == 200
+    clock.advance(int(first.headers["Retry-After"]))
+    assert (await caller.login()).status == 200
 
 
-async def test_a_password_for_nobody_is_an_error_that_names_the_address(issuer: TokenIssuer) -> None:
-    with pytest.raises(UnknownUser, match=r"'nobody@acme\.example'") as caught:
-        await issuer.set_password("nobody@acme.example", "a secret password")
-    assert "a secret password" not in str(caught.value)
+async def test_too_many_unknown_refresh_tokens_are_429(caller: Caller, clock: Clock) -> None:
+    token = (await caller.login()).text("refresh_token")
+    for number in range(120):
+        assert (await caller.refresh(f"guess {number}")).status == 401
+    reply = await caller.refresh(token)
+    assert refused(reply, 429, "too_many_attempts")
+    clock.advance(int(reply.headers["Retry-After"]))
+    assert (await caller.refresh(token)).status == 200
+
+
+async def test_a_loop_of_refreshes_is_429_and_loses_nothing(caller: Caller, clock: Clock) -> None:
+    token = (await caller.login()).text("refresh_token")
+    reply = await caller.refresh(token)
+    for _ in range(59):
+        reply = await caller.refresh(reply.text("refresh_token"))
+    last = reply.text("refresh_token")
+    assert refused(await caller.refresh(last), 429, "too_many_attempts")
+    clock.advance(1)
+    assert (await caller.refresh(last)).status == 200
+
+
+# Traces and claims
+
+
+async def test_D_08_a_switch_to_an_organization_out_of_reach_leaves_a_trace(
+    caller: Caller, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    login = await caller.login("ben@acme.example")
+    globex = await organization_id(database, "globex")
+    with caplog.at_level("WARNING", logger="shapegate.audit"):
+        await caller.switch(login.text("access_token"), globex)
+    [record] = [record for record in caplog.records if record.name == "shapegate.audit"]
+    line = record.getMessage()
+    assert line.startswith("switch_refused ")
+    assert f"user={login.part('user')['id']}" in line
+    assert f"asked_org={globex}" in line
+    assert login.text("access_token") not in line
+
+
+async def set_claims(database: Database, claims: str) -> None:
+    await database.owner.execute(
+        "CREATE OR REPLACE FUNCTION shapegate_auth.claims_of(user_id uuid, organization_id uuid) "
+        f"RETURNS jsonb LANGUAGE sql STABLE RETURN ({claims})"
+    )
+
+
+@pytest.fixture
+async def claims_restored(database: Database) -> AsyncIterator[None]:
+    yield
+    await set_claims(database, "'{}'::jsonb")
+
+
+@pytest.mark.usefixtures("claims_restored")
+async def test_what_the_database_says_of_user_and_organization_is_in_each_token(
+    caller: Caller, database: Database
+) -> None:
+    await set_claims(database, "jsonb_build_object('pair', user_id::text || ' ' || organization_id::text)")
+    login = await caller.login()
+    switched = await caller.switch(login.text("access_token"), await organization_id(database, "globex"))
+    refreshed = await caller.refresh(switched.text("refresh_token"))
+    for reply in (login, switched, refreshed):
+        claims = decoded(reply.text("access_token").split(".")[1])
+        assert claims["pair"] == f"{claims['sub']} {claims['organization_id']}"
+
+
+@pytest.mark.usefixtures("claims_restored")
+@pytest.mark.parametrize(
+    "claims", ["'[]'::jsonb", "'{\"a\": 1}'::jsonb", "NULL::jsonb", "to_jsonb(repeat('x', 2000))"]
+)
+async def test_claims_that_are_no_object_of_texts_give_no_token(
+    caller: Caller, database: Database, claims: str
+) -> None:
+    await set_claims(database, claims)
+    assert refused(await caller.login(), 500, "internal")
+    assert await reasons(database) == []

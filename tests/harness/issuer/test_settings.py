@@ -7,12 +7,36 @@ from pathlib import Path
 import pytest
 
 from shapegate_harness.issuer import IssuerSettings
+from shapegate_proxy.config import Secret
 
 
 def test_a_key_file_is_all_that_has_to_be_said() -> None:
     told = IssuerSettings(key_file=Path("key.pem"))
     assert (told.issuer, told.audience) == ("urn:shapegate:dev-issuer", "shapegate")
     assert (told.access_seconds, told.refresh_seconds) == (900, 30 * 24 * 60 * 60)
+
+
+@pytest.mark.parametrize(
+    ("key_file", "secret", "problem"),
+    [
+        (None, None, "exactly one of them signs"),
+        (Path("key.pem"), Secret("x" * 32), "exactly one of them signs"),
+        (None, Secret("too short"), "secret is too short: expected at least 32 bytes"),
+        (None, Secret("-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n"), "secret holds a PEM"),
+    ],
+    ids=["nothing", "both", "short", "a key"],
+)
+def test_J_02_one_key_file_or_one_fit_secret_signs(
+    key_file: Path | None, secret: Secret | None, problem: str
+) -> None:
+    with pytest.raises(ValueError, match=problem) as caught:
+        IssuerSettings(key_file=key_file, secret=secret)
+    assert "MFkw" not in str(caught.value)
+
+
+def test_bounds_of_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="bounds per minute are"):
+        IssuerSettings(key_file=Path("key.pem"), refreshes_per_minute_user=0)
 
 
 def test_every_problem_is_named_at_once() -> None:

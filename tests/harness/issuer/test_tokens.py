@@ -16,7 +16,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from shapegate_harness.issuer.errors import InvalidToken
-from shapegate_harness.issuer.tokens import TOKEN_CHARS_MAX, lifetime
+from shapegate_harness.issuer.keys import shared_secret
+from shapegate_harness.issuer.tokens import TOKEN_CHARS_MAX, AccessTokens, FixedKeys, lifetime
+from shapegate_proxy.config import Secret
 from tests.harness.issuer.builders import (
     ACME,
     ADA,
@@ -24,7 +26,9 @@ from tests.harness.issuer.builders import (
     access_tokens,
     decoded,
     encoded,
+    minted,
     new_key,
+    ring,
     session,
     settings,
     signed,
@@ -33,7 +37,7 @@ from tests.harness.issuer.builders import (
 KEY = new_key()
 SETTINGS = settings(Path("unused.pem"))
 TOKENS = access_tokens(KEY, SETTINGS)
-TOKEN = TOKENS.mint(session(), "owner")
+TOKEN = minted(TOKENS)
 HEADER, CLAIMS, SIGNATURE = TOKEN.split(".")
 SECOND = timedelta(seconds=1)
 
@@ -124,7 +128,7 @@ FORGED = {
     "another role": f"{HEADER}.{encoded(changed(role='admin'))}.{SIGNATURE}",
     "another organization": f"{HEADER}.{encoded(changed(organization_id=str(ADA)))}.{SIGNATURE}",
     "a later end": f"{HEADER}.{encoded(changed(exp=2_000_000_000))}.{SIGNATURE}",
-    "another key": access_tokens(new_key(), SETTINGS).mint(session(), "owner"),
+    "another key": minted(access_tokens(new_key(), SETTINGS)),
     "another key under our kid": signed(new_key(), decoded(HEADER), decoded(CLAIMS)),
     "own key, header member added": signed(KEY, {**decoded(HEADER), "jku": "https://x"}, decoded(CLAIMS)),
     "own key, crit": signed(KEY, {**decoded(HEADER), "crit": ["b64"], "b64": False}, decoded(CLAIMS)),
@@ -197,6 +201,72 @@ def test_the_refusal_does_not_say_what_was_wrong() -> None:
             TOKENS.verify(token, now=NOW)
         texts.add(str(caught.value))
     assert len(texts) == 1
+
+
+# Keys that follow each other
+
+
+@pytest.mark.parametrize(
+    ("seconds", "signs"), [(0, "former"), (119, "former"), (120, "newest"), (9999, "newest")]
+)
+def test_J_11_a_new_key_signs_once_it_was_published_for_two_minutes(seconds: int, signs: str) -> None:
+    newest = new_key()
+    tokens = AccessTokens(keys=FixedKeys(fixed=ring(newest, KEY)), settings=SETTINGS)
+    header = decoded(minted(tokens, now=NOW + seconds * SECOND).split(".")[0])
+    assert header["kid"] == {"former": KEY.kid, "newest": newest.kid}[signs]
+
+
+def test_J_11_tokens_of_the_former_key_are_believed_until_it_is_gone() -> None:
+    newest = new_key()
+    overlapping = AccessTokens(keys=FixedKeys(fixed=ring(newest, KEY)), settings=SETTINGS)
+    assert overlapping.verify(TOKEN, now=NOW).user_id == ADA
+    with pytest.raises(InvalidToken):
+        access_tokens(newest, SETTINGS).verify(TOKEN, now=NOW)
+
+
+def test_a_token_of_one_key_under_the_name_of_another_of_the_ring_is_refused() -> None:
+    other = new_key()
+    tokens = AccessTokens(keys=FixedKeys(fixed=ring(KEY, other)), settings=SETTINGS)
+    with pytest.raises(InvalidToken):
+        tokens.verify(signed(other, decoded(HEADER), decoded(CLAIMS)), now=NOW)
+
+
+# A shared secret
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+COMPATIBLE = settings(None, secret=Secret(SECRET.decode()), subject_prefix="user?id=")
+SHARED = access_tokens(shared_secret(SECRET), COMPATIBLE)
+
+
+def test_J_01_a_shared_secret_signs_hs256_with_subjects_of_their_own_form() -> None:
+    header, claims, _ = minted(SHARED).split(".")
+    assert decoded(header) == {"alg": "HS256", "typ": "JWT"}
+    assert decoded(claims)["sub"] == f"user?id={ADA}"
+    assert SHARED.verify(minted(SHARED), now=NOW).user_id == ADA
+    assert SHARED.keys.ring().public_jwks() == ()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        TOKEN,
+        minted(access_tokens(shared_secret(SECRET), settings(None, secret=Secret(SECRET.decode())))),
+        minted(access_tokens(shared_secret(SECRET[::-1]), COMPATIBLE)),
+    ],
+    ids=["of a key pair", "without the prefix", "of another secret"],
+)
+def test_J_01_an_issuer_with_a_secret_believes_no_other_tokens(token: str) -> None:
+    with pytest.raises(InvalidToken):
+        SHARED.verify(token, now=NOW)
+
+
+# Further claims
+
+
+def test_further_claims_stand_beside_the_others_and_take_the_place_of_none() -> None:
+    further = {"tenant": "TNT-ACME", "organization_id": str(ADA), "sub": "x", "role": "owner", "exp": "9"}
+    claims = decoded(TOKENS.mint(session(), "viewer", further, now=NOW).split(".")[1])
+    assert claims == {**decoded(CLAIMS), "tenant": "TNT-ACME", "role": "viewer"}
 
 
 def test_a_lifetime_begins_at_a_whole_second_in_utc() -> None:
