@@ -55,7 +55,9 @@ def test_J_02_a_weak_key_or_another_curve_is_unfit(key: Private) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "text", private_pem(ED), public_pem(ED)[:-40], "-----BEGIN CERTIFICATE-----"]
+    "text",
+    ["", "text", private_pem(ED), public_pem(ED)[:-40], "-----BEGIN CERTIFICATE-----"],
+    ids=["nothing", "text", "private", "cut", "certificate"],
 )
 def test_J_02_what_is_no_public_key_is_unfit(text: str) -> None:
     with pytest.raises(UnfitKeyError, match="expected one block"):
@@ -91,6 +93,7 @@ def test_J_02_a_short_secret_is_unfit() -> None:
         jwt.algorithms.OKPAlgorithm.to_jwk(ED.public_key()),
         json.dumps({"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXM"}),
     ],
+    ids=range(13),  # keys are made anew each time, and names of tests must not change
 )
 def test_J_01_a_secret_that_is_a_key_of_another_kind_is_unfit(text: str) -> None:
     with pytest.raises(UnfitKeyError, match="expected a random text") as caught:
