@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from shapegate_client import CommittedBatch
 
@@ -36,23 +36,28 @@ def printable(cell: object) -> object:
     return cell.hex() if isinstance(cell, bytes) else cell
 
 
-def describe_batch(batch: CommittedBatch, *, as_json: bool) -> str:
-    """Say in one line what a commit did."""
-    if as_json:
-        described = {
-            "table": batch.table,
-            "organization_id": batch.organization_id,
-            "offset": batch.offset,
-            "replaced": batch.replaced,
-            "inserted": [[printable(part) for part in key] for key in batch.inserted],
-            "updated": [[printable(part) for part in key] for key in batch.updated],
-            "deleted": [[printable(part) for part in key] for key in batch.deleted],
-        }
-        return json.dumps(described, ensure_ascii=False)
+def describe_batch(batch: CommittedBatch) -> str:
+    """Say in one JSON object what a commit did."""
+    described = {
+        "table": batch.table,
+        "organization_id": batch.organization_id,
+        "offset": batch.offset,
+        "replaced": batch.replaced,
+        "inserted": [[printable(part) for part in key] for key in batch.inserted],
+        "updated": [[printable(part) for part in key] for key in batch.updated],
+        "deleted": [[printable(part) for part in key] for key in batch.deleted],
+    }
+    return json.dumps(described, ensure_ascii=False)
+
+
+def list_changes(batch: CommittedBatch) -> Iterator[str]:
+    """Say in one line for each change what a commit did: the operation, the table and the row's key."""
     if batch.replaced:
-        return f"{batch.table}: complete at {batch.offset}"
-    counts = f"+{len(batch.inserted)} ~{len(batch.updated)} -{len(batch.deleted)}"
-    return f"{batch.table}: {counts} at {batch.offset}"
+        yield f"complete\t{batch.table}\tat {batch.offset}"
+    changed = {"insert": batch.inserted, "update": batch.updated, "delete": batch.deleted}
+    for operation, keys in changed.items():
+        for key in keys:
+            yield "\t".join((operation, batch.table, *map(one_line, key)))
 
 
 def one_line(cell: object) -> str:

@@ -119,15 +119,29 @@ def _costly(granted: TablePolicy, table: CatalogueTable) -> Iterator[str]:
             "its replica identity is not FULL: Electric sets it where it owns the table; else run "
             f"ALTER TABLE {table.table.to_sql()} REPLICA IDENTITY FULL"
         )
-    for name in dict.fromkeys(_scoped_columns(granted.scope.condition)):
+    for name in dict.fromkeys(scoped_columns(granted.scope.condition)):
         column = table.columns.get(name)
         if column is not None and column.nullable and name not in _null_columns(granted.scope.condition):
             yield f"{name} scopes it and may be NULL: such rows are nobody's and are not synced"
-        if column is not None and name not in table.leading:
+    for name in dict.fromkeys(_unindexed(granted.scope.condition, table.leading)):
+        if name in table.columns:
             yield f"{name} scopes it and no index begins with it: each first snapshot reads the whole table"
 
 
-def _scoped_columns(condition: Condition) -> Iterator[str]:
+def _unindexed(condition: Condition, leading: frozenset[str]) -> tuple[str, ...]:
+    """Name the columns for which an index is missing: AND needs one for some part, OR one for each."""
+    match condition:
+        case Compared() | Within() | IsNull():
+            return () if condition.column in leading else (condition.column,)
+        case Both():
+            return min((_unindexed(item, leading) for item in condition.items), key=len)
+        case Either():
+            return tuple(name for item in condition.items for name in _unindexed(item, leading))
+        case _:
+            assert_never(condition)
+
+
+def scoped_columns(condition: Condition) -> Iterator[str]:
     """Name the columns of the table itself that the condition compares, in order."""
     match condition:
         case Compared() | Within():
@@ -136,7 +150,7 @@ def _scoped_columns(condition: Condition) -> Iterator[str]:
             pass
         case Both() | Either():
             for item in condition.items:
-                yield from _scoped_columns(item)
+                yield from scoped_columns(item)
         case _:
             assert_never(condition)
 

@@ -125,6 +125,18 @@ def test_a_column_whose_NULL_is_selected_is_no_warning() -> None:
     assert compare(WITHIN, catalogue(read, cases)) == ()
 
 
+def test_an_index_for_one_part_of_AND_is_enough_and_OR_needs_one_for_each() -> None:
+    scoped = 'version = 1\n[tables.items]\nscope = "{}"\n[tables.items.columns]\n'
+    columns = 'id = "uuid"\norganization_id = "uuid"\nowner = "uuid"\n'
+    read = catalogue(table("items", ID, ORG, column("owner", "uuid", nullable=True)))
+    every = "organization_id = {org} AND (owner = {user} OR owner IS NULL)"
+    assert compare(parse_policy(scoped.format(every) + columns), read) == ()
+    either = "(organization_id = {org} OR owner = {user}) AND true"
+    texts = [finding.text for finding in compare(parse_policy(scoped.format(either) + columns), read)]
+    assert len(texts) == 2
+    assert texts[1].startswith("owner scopes it and no index begins with it")
+
+
 def test_every_type_that_a_policy_spells_is_looked_up() -> None:
     assert type_names(TWO_TEXTS) == {"uuid", "text"}
     assert type_names(WITHIN) == {"uuid"}

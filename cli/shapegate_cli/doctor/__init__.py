@@ -1,0 +1,3 @@
+"""`shapegate doctor`: whether database, Electric, gate and policy fit together, and sync agrees with RLS."""
+
+from __future__ import annotations
