@@ -98,13 +98,26 @@ def check() -> int:
 
 
 def lock() -> int:
-    """Resolve for every platform and Python at once; no index address gets into the file."""
+    """Resolve for every platform and Python at once; no index address gets into the files.
+
+    The image installs what the tests run with: its two locks hold the same versions.
+    """
     uv = shutil.which("uv")
     if uv is None:
         raise Stop("uv is not installed: expected it on the PATH, it resolves the lock")
-    words = ["--all-extras", "--group", "dev", "--universal", "--python-version", "3.11"]
-    words += ["--generate-hashes", "--no-emit-index-url", "--no-header", "--quiet", "--output-file", LOCK]
-    return subprocess.call([uv, "pip", "compile", "pyproject.toml", *words], cwd=ROOT)
+    same = ["--constraint", LOCK, "--no-annotate"]
+    wanted: list[tuple[str, list[str], bytes]] = [
+        (LOCK, ["pyproject.toml", "--all-extras", "--group", "dev"], b""),
+        ("proxy/requirements.lock", ["pyproject.toml", "--extra", "cli", "--extra", "issuer", *same], b""),
+        ("proxy/build.lock", ["-", *same], b"hatchling\n"),
+    ]
+    words = ["--universal", "--python-version", "3.11", "--generate-hashes", "--no-emit-index-url"]
+    for file, sources, given in wanted:
+        resolve = [uv, "pip", "compile", *sources, *words, "--no-header", "--quiet", "--output-file", file]
+        failed = subprocess.run(resolve, cwd=ROOT, input=given).returncode
+        if failed:
+            return failed
+    return 0
 
 
 def prepare() -> None:
