@@ -61,7 +61,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         try:
             found = ipaddress.ip_address(URL(f"//{text}").host or "")
-        except ValueError:
+        except (ValueError, LookupError):  # the latter is yarl's, of an empty host behind an @
             return None
     return getattr(found, "ipv4_mapped", None) or found
 

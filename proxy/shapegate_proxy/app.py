@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -12,12 +13,13 @@ from aiohttp import web
 from shapegate_proxy import boundary, handlers
 from shapegate_proxy.addresses import FailureBudget
 from shapegate_proxy.audit import AuditLog
+from shapegate_proxy.descriptors import connections_within, descriptors_for, raise_descriptors
 from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.issuers import open_issuers
 from shapegate_proxy.limits import Limits
-from shapegate_proxy.logs import server_log
+from shapegate_proxy.logs import LogEvent, server_log
 from shapegate_proxy.metrics import Metrics, serve_metrics
 from shapegate_proxy.observe import Observers
 from shapegate_proxy.policy_file import parse_policy
@@ -43,6 +45,9 @@ DRAIN_SECONDS: Final = 4.0
 """How long a stop waits for answers under way; held requests are given back at once."""
 CLOSE_SECONDS: Final = 1.0
 """How long it waits after that for whoever has not said who they are; with the rest less than 10 s."""
+FEW_CONNECTIONS: Final = 1_000
+"""Whoever runs a gate that can hold fewer than that, and than configured, is told."""
+_LOG: Final = logging.getLogger("shapegate.proxy")
 
 
 def create_app(services: Services) -> web.Application:
@@ -134,11 +139,23 @@ async def open_proxy(
             port=config.port,
             origins=config.origins,
             idle_seconds=config.idle_seconds,
-            connections_max=config.limits.connections,
+            stall_seconds=config.stall_seconds,
+            connections_max=_connections_max(config.limits.connections),
             drain_seconds=CLOSE_SECONDS,
         )
         log = server_log("shapegate.proxy")
         yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log))
+
+
+def _connections_max(wanted: int) -> int:
+    """Bound connections to the open files that the process may have, which are raised as far as allowed."""
+    needed = descriptors_for(wanted)
+    descriptors = raise_descriptors(needed)
+    allowed = connections_within(descriptors, wanted)
+    if allowed < min(wanted, FEW_CONNECTIONS):
+        fields = {"connections": allowed, "wanted": wanted, "open_files": descriptors, "needed": needed}
+        _LOG.warning(LogEvent(name="connections_bounded", fields=fields))
+    return allowed
 
 
 def _checks(electric: UpstreamClient, verifier: Verifier, sessions: Sessions) -> tuple[Check, ...]:

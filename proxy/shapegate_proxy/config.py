@@ -109,6 +109,8 @@ class ProxyConfig:
     log_level: str = "info"
     idle_seconds: float = 15.0
     """How long a connection may take to send the head of its first or next request."""
+    stall_seconds: float = 60.0
+    """How long a client may take nothing of an answer; longer than a busy page or a small device does."""
     limits: LimitSettings = field(default_factory=LimitSettings)
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     """Balancers whose X-Forwarded-For says which address asked; from nobody else it counts."""

@@ -167,11 +167,15 @@ def _networks(env: Environment) -> tuple[IPv4Network | IPv6Network, ...]:
         if not part.strip():
             continue
         try:
-            networks.append(ip_network(part.strip()))
+            network = ip_network(part.strip())
         except ValueError:
+            network = None
+        if network is None or network.prefixlen == 0:  # which is everybody, and so believes every client
             env.findings.problem(
                 f"TRUSTED_PROXIES has {part.strip()!r}: expected networks like 10.0.0.0/8, by commas"
             )
+        else:
+            networks.append(network)
     return tuple(networks)
 
 

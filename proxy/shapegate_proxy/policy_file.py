@@ -140,7 +140,7 @@ class _Reader:
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Read what is synced and what is hidden of a table."""
         self._check_keys(path, entry, _TABLE)
-        synced = self._columns((*path, "columns"), entry.get("columns", {}))
+        synced = self._columns((*path, "columns"), entry.get("columns"))
         hidden = self._columns((*path, "hidden"), entry["hidden"]) if "hidden" in entry else {}
         for name in synced.keys() & hidden.keys():
             self._problem((*path, "hidden", name), f"column {name!r} is both synced and hidden")

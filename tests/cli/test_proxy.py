@@ -16,6 +16,7 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
+from shapegate_proxy.descriptors import RESERVED
 from tests.proxy.builders import (
     AUDIENCE,
     ELECTRIC_SECRET,
@@ -36,7 +37,9 @@ LIVE = {"table": "items", "offset": "0_0", "handle": "h-1", "live": "true"}
 
 
 @asynccontextmanager
-async def proxy(folder: Path, electric: URL, **environ: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def proxy(
+    folder: Path, electric: URL, *, open_files_max: int | None = None, **environ: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """Start `shapegate proxy`; it is killed at the end if it still runs."""
     policy = folder / "policy.toml"
     policy.write_text(POLICY_TEXT)
@@ -49,8 +52,9 @@ async def proxy(folder: Path, electric: URL, **environ: str) -> AsyncIterator[as
         "SHAPEGATE_POLICY": str(policy),
         "PORT": "0",
     }
+    bounded = () if open_files_max is None else ("sh", "-c", f'ulimit -n {open_files_max} && exec "$@"', "sh")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-u", "-m", "shapegate_cli", "proxy"),
+        *(*bounded, sys.executable, "-u", "-m", "shapegate_cli", "proxy"),
         env={"PATH": os.environ["PATH"], **settings, **environ},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -173,3 +177,30 @@ async def test_the_log_is_one_line_of_text_each_if_that_is_asked_for(tmp_path: P
     assert " INFO shape_served " in written[0]
     assert " status=200 code=served " in written[0]
     assert written[1].endswith(" INFO stopping")
+
+
+async def test_I_08_idle_connections_use_up_no_open_files_and_keep_nobody_out(tmp_path: Path) -> None:
+    electric = Electric()
+    async with (
+        serve(electric.answer) as (upstream, _),
+        proxy(tmp_path, upstream, open_files_max=400) as process,
+    ):
+        assert process.stderr is not None
+        warning = json.loads(await asyncio.wait_for(process.stderr.readline(), 20))
+        assert (warning["event"], warning["connections"], warning["open_files"]) == (
+            "connections_bounded",
+            (400 - RESERVED) // 2,
+            400,
+        )
+        url, _ = await listening(process)
+        streams = [(await asyncio.open_connection(url.host, url.port))[1] for _ in range(500)]
+        async with aiohttp.ClientSession(base_url=url, headers=bearer()) as http:
+            for _ in range(3):
+                async with http.get("/v1/shape", params=START, headers={"connection": "close"}) as answer:
+                    assert answer.status == 200
+        for stream in streams:
+            stream.transport.abort()
+        process.send_signal(signal.SIGTERM)
+        written = (await asyncio.wait_for(process.communicate(), 10))[1].decode()
+    events = [json.loads(line)["event"] for line in written.splitlines()]
+    assert events == ["shape_served"] * 3 + ["stopping"]

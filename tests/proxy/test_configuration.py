@@ -121,6 +121,8 @@ def test_P_24_without_a_secret_the_operator_has_to_say_so() -> None:
         ({"METRICS_HOST": "0.0.0.0"}, "METRICS_PORT is missing"),  # noqa: S104  # as told
         ({"TRUSTED_PROXIES": "10.0.0.1/8"}, "TRUSTED_PROXIES has '10.0.0.1/8'"),
         ({"TRUSTED_PROXIES": "balancer"}, "TRUSTED_PROXIES has 'balancer'"),
+        ({"TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES has '0.0.0.0/0'"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8,::/0"}, "TRUSTED_PROXIES has '::/0'"),
         ({"SHAPEGATE_CONFIG": "/no/such/file"}, "SHAPEGATE_CONFIG: '/no/such/file' cannot be read"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is 'xml'"),
         ({"ELECTRIC_SECRET_FILE": "/x"}, "both set"),

@@ -12,6 +12,7 @@ from shapegate_proxy.errors import (
     FilterNotAccepted,
     MissingClaim,
     Refused,
+    SubsetTooLarge,
     TableNotAllowed,
 )
 from shapegate_proxy.policy import ConfinedRequest, TableLimits, confine
@@ -111,11 +112,6 @@ def test_I_03_a_column_that_is_not_named_is_refused(columns: tuple[str, ...]) ->
         ({"where": "id IN (SELECT id FROM items)"}, "position"),
         ({"where": "name = $2", "params": ("a", "b")}, "position"),
         ({"where": "name = 'a'", "params": ("b",)}, "position"),
-        (
-            {"where": "name = 1"},
-            "where, at position 7: '1': expected a constant of type text; quote a text",
-        ),
-        ({"params": ("x",)}, "There are `params` but no `where` that uses them"),
     ],
 )
 def test_I_02_P_10_a_filter_outside_of_the_grammar_is_refused(
@@ -124,6 +120,28 @@ def test_I_02_P_10_a_filter_outside_of_the_grammar_is_refused(
     with pytest.raises(FilterNotAccepted) as caught:
         confine(principal(), asked(**definition), policy())
     assert said in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("definition", "told"),
+    [
+        ({"where": "name = 1"}, "where, at position 7: '1': expected a constant of type text; quote a text"),
+        ({"params": ("x",)}, "There are `params` but no `where` that uses them"),
+    ],
+)
+def test_a_refused_filter_is_told_with_its_place(definition: dict[str, object], told: str) -> None:
+    with pytest.raises(FilterNotAccepted) as caught:
+        confine(principal(), asked(**definition), policy())
+    assert caught.value.message == told
+
+
+def test_I_08_a_subset_is_bounded_by_its_tables_limits() -> None:
+    for limit in (None, 11):
+        request = replace(case(), subset=SubsetRequest(order_by="id", limit=limit))
+        with pytest.raises(SubsetTooLarge, match="at most 10 rows"):
+            confine(BOTH, request, CASES)
+        unbounded = replace(asked(), subset=request.subset)
+        assert confine(principal(), unbounded, policy()).subset is not None
 
 
 def test_P_10_a_filter_is_printed_anew_behind_the_scope_with_parameters_only() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.policy import Policy, TableLimits
-from shapegate_proxy.policy_file import parse_policy
+from shapegate_proxy.policy_file import LIMIT_MAX, parse_policy
 from shapegate_schema.domains import domain_names, policy_file
 from shapegate_wire.identifier import TableName
 from tests.refusals import Refusal, told_otherwise
@@ -100,7 +100,7 @@ def entry(scope: str = 'scope = "org = {org}"', columns: str = 'org = "uuid"') -
     return f"version = 1\n[tables.t]\n{scope}\n[tables.t.columns]\n{columns}\n"
 
 
-def test_I_08_all_problems_of_a_policy_are_told_whole_each_with_its_line() -> None:
+def test_P_02_all_problems_of_a_policy_are_told_whole_each_with_its_line() -> None:
     def told(case: Refusal) -> str:
         return "\n".join(problems(case.text))
 
@@ -119,6 +119,19 @@ def test_I_08_all_problems_of_a_policy_are_told_whole_each_with_its_line() -> No
 def test_what_is_no_TOML_is_refused_where_it_stands(text: str, said: str) -> None:
     (problem,) = problems(text)
     assert re.fullmatch(said, problem)
+
+
+def test_a_file_without_a_name_is_called_policy() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_policy("version = 1")
+    assert caught.value.problems == ("policy:1: names no table: expected at least one [tables.<name>]",)
+
+
+@pytest.mark.parametrize("value", [1, LIMIT_MAX])
+def test_I_08_limits_at_their_bounds_are_taken(value: int) -> None:
+    limits = f"[tables.t.limits]\nshapes_per_hour = {value}\nsubset_rows = {value}"
+    (table,) = parse_policy(entry() + limits).tables.values()
+    assert table.limits == TableLimits(shapes_per_hour=value, subset_rows=value)
 
 
 @pytest.mark.parametrize("type_", ["numeric", "float8", "bpchar", "character(5)", "citext", "bool", "jsonb"])

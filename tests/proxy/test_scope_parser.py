@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from shapegate_proxy.claims import Fact, NamedClaim, ScopeType
 from shapegate_proxy.scope import Both, Compared, Either, IsNull, Within
 from shapegate_proxy.scope_parser import DEPTH_MAX, SUBQUERIES_MAX
-from shapegate_proxy.scope_tokens import SCOPE_CHARS_MAX, ScopeRefused
+from shapegate_proxy.scope_tokens import SCOPE_CHARS_MAX, ScopeRefused, scope_tokens
 from tests.proxy.scopes import KINDS, MUTATED_SCOPES, PARENTS, SCOPES, scope
 from tests.refusals import told_otherwise
 
@@ -48,6 +48,21 @@ def test_a_scope_is_read_as_a_tree(text: str, condition: object) -> None:
 def test_P_17_what_is_not_in_the_language_is_refused_with_its_whole_message() -> None:
     path = Path(__file__).with_name("scope_refusals.jsonl")
     assert told_otherwise(path, lambda case: refusal(case.text)) == []
+
+
+def test_a_scope_is_split_into_tokens_up_to_what_is_none() -> None:
+    found = scope_tokens('Org = {org}.("A""b")\n??? AND')
+    assert [(token.kind, token.text, token.start) for token in found] == [
+        ("word", "org", 0),
+        ("mark", "=", 4),
+        ("claim", "{org}", 6),
+        ("mark", ".", 11),
+        ("mark", "(", 12),
+        ("quoted", '"A""b"', 13),
+        ("mark", ")", 19),
+        ("other", "??? AND", 21),
+        ("end", "", 28),
+    ]
 
 
 @pytest.mark.parametrize(

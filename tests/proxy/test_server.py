@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from shapegate_proxy.connection import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX
 from shapegate_proxy.limit_settings import LimitSettings
-from shapegate_proxy.server import FIELD_BYTES_MAX, FIELDS_MAX, LINE_BYTES_MAX
 from tests.proxy.builders import ACME, GLOBEX, Gate, bearer, gate, log_answer
 from tests.proxy.raw import SECONDS, TARGET, Peer, answered, dial, get
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from aiohttp import web
 
 MARK = "a-text-that-nobody-may-quote"
 
@@ -51,6 +53,8 @@ AMBIGUOUS = {
     "no host": get().replace(b"host: gate\r\n", b""),
     "a space in the target": get(target="/v1/shape?table=items &offset=-1"),
     "no target": b"GET\r\n\r\n",
+    "a target with half a host": get(target=f"http://1[]@{TARGET}"),
+    "a target with a host that is no name": get(target=f"http://xn--a{TARGET}"),
     "another protocol": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + MARK.encode(),
     "a wrong version": get().replace(b"HTTP/1.1", b"HTTP/x.1"),
     "an unknown method": get(method="FETCH"),
@@ -195,18 +199,61 @@ async def test_I_08_I_19_a_head_that_trickles_is_no_head(tmp_path: Path) -> None
     assert len(running.upstream) == 1
 
 
-async def test_I_08_one_connection_too_many_is_closed(tmp_path: Path) -> None:
-    async with gate(log_answer, tmp_path, limits=LimitSettings(connections=2)) as running:
-        async with dial(running.url) as first, dial(running.url) as second:
-            for peer in (first, second):
-                await peer.send(SECOND)
-                assert (await answered(peer))[0] == 200
-            async with dial(running.url) as third:
-                assert await third.rest() == b""
-            await first.send(SECOND)
-            assert (await answered(first))[0] == 200
+async def test_I_08_the_connection_that_idled_longest_makes_room(tmp_path: Path) -> None:
+    async with (
+        gate(log_answer, tmp_path, limits=LimitSettings(connections=3)) as running,
+        dial(running.url) as silent,
+        dial(running.url) as first,
+        dial(running.url) as second,
+    ):
+        for peer in (second, first):
+            await peer.send(SECOND)
+            assert (await answered(peer))[0] == 200
+        async with dial(running.url) as third:
+            assert await silent.rest() == b""
+            await third.send(SECOND)
+            assert (await answered(third))[0] == 200
+            async with dial(running.url) as fourth:
+                assert await second.rest() == b""
+                for peer in (first, third, fourth):
+                    await peer.send(SECOND)
+                    assert (await answered(peer))[0] == 200
+
+
+async def test_I_08_a_connection_with_a_request_under_way_makes_no_room(tmp_path: Path) -> None:
+    reached, release = asyncio.Event(), asyncio.Event()
+
+    async def hold(request: web.Request) -> web.StreamResponse:
+        reached.set()
+        await release.wait()
+        return await log_answer(request)
+
+    async with (
+        gate(hold, tmp_path, limits=LimitSettings(connections=1)) as running,
+        dial(running.url) as busy,
+    ):
+        await busy.send(get())
+        await asyncio.wait_for(reached.wait(), SECONDS)
         for _ in range(3):
+            async with dial(running.url) as other:
+                assert await other.rest() == b""
+        release.set()
+        assert (await answered(busy))[0] == 200
+        async with dial(running.url) as other:
+            assert await busy.rest() == b""
+            await other.send(SECOND)
+            assert (await answered(other))[0] == 200
+
+
+async def test_I_08_connections_that_end_are_not_counted(tmp_path: Path) -> None:
+    async with (
+        gate(log_answer, tmp_path, limits=LimitSettings(connections=2)) as running,
+        dial(running.url) as kept,
+    ):
+        for _ in range(4):
             async with dial(running.url) as peer:
                 await peer.send(SECOND.replace(b"host", b"connection: close\r\nhost"))
                 assert (await answered(peer))[0] == 200
                 assert await peer.rest() == b""
+        await kept.send(SECOND)
+        assert (await answered(kept))[0] == 200

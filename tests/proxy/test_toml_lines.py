@@ -80,6 +80,11 @@ def test_a_key_is_found_on_the_line_of_its_statement(path: KeyPath, line: int) -
     assert key_lines(DOCUMENT.replace("\n", "\r\n"))[path] == line
 
 
+def test_a_statement_may_be_indented() -> None:
+    lines = key_lines("  [a]\n\tb = 1\n \t[[c]]\n  d = 1\n")
+    assert lines == {("a",): 1, ("a", "b"): 2, ("c",): 3, ("c", "0"): 3, ("c", "0", "d"): 4}
+
+
 def test_what_only_looks_like_a_key_is_none() -> None:
     assert not [path for path in key_lines(DOCUMENT) if "fake" in path or "key" in path]
 
