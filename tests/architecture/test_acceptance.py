@@ -10,13 +10,18 @@ from typing import Final
 TESTS: Final = Path(__file__).parents[1]
 ID: Final = re.compile(r"(?<![A-Za-z0-9])([CDIJLPSTW])_(\d\d)(?![0-9])")
 
+LAST: Final = {"C": 49, "D": 11, "I": 26, "J": 16, "L": 13, "P": 53, "S": 9, "T": 10, "W": 11}
 REQUIRED: Final = frozenset(
-    f"{letter}-{number:02}"
-    for letter, last in {"P": 53, "J": 16, "I": 22, "W": 11}.items()
-    for number in range(1, last + 1)
-) | {"S-01", "S-02", "S-04", "T-08", "T-09"}
+    f"{letter}-{number:02}" for letter, last in LAST.items() for number in range(1, last + 1)
+)
 
-NOT_TESTED: Final[dict[str, str]] = {}
+NOT_TESTED: Final[dict[str, str]] = {
+    "I-26": "Idempotency keys belong to a write path; there is none: applications write by their own API.",
+    "L-13": "The client has no write queue; it reads.",
+    "S-03": "It is about the storage of a real Electric, which the development one does not have: it answers "
+    "409 after a restart, and tests/conformance/deviations.py names the recorded exchanges that differ so.",
+    "T-07": "The client queues no offline writes.",
+}
 """What cannot be tested here, each with the reason."""
 
 

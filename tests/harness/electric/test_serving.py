@@ -178,6 +178,34 @@ async def test_a_held_request_ends_with_409_when_the_table_is_another(sql: str, 
             assert "does not exist" in after.text
 
 
+async def test_S_05_an_altered_table_gives_409_with_the_next_write_and_not_before(database_url: str) -> None:
+    async with connected(database_url) as database, open_caller(database_url, QUICK) as caller:
+        await database.execute(TABLE)
+        query = await started(caller)
+        await database.execute("ALTER TABLE t ADD COLUMN w int")
+        assert (await caller.get({**query, "live": "true"})).status == 200
+        held = await caller.held(query)
+        await database.execute("UPDATE t SET v = 'w' WHERE id = 1")
+        async with asyncio.timeout(10):
+            assert (await held).status == 409
+
+
+async def test_S_06_a_table_that_was_dropped_and_made_anew_is_read_anew(database_url: str) -> None:
+    async with (
+        connected(database_url) as database,
+        open_caller(database_url, ElectricSettings(table_check_seconds=0.0)) as caller,
+    ):
+        await database.execute(TABLE)
+        query = await started(caller)
+        held = await caller.held(query)
+        await database.execute(f"DROP TABLE t; {TABLE}; UPDATE t SET v = 'new'")
+        async with asyncio.timeout(10):
+            assert (await held).status == 409
+            while (got := await caller.get({"table": "t", "offset": "-1"})).status != 200:
+                assert got.status == 409  # it may be noticed late (REQUIREMENTS S-06)
+        assert {message["value"]["v"] for message in got.messages if "value" in message} == {"new"}  # type: ignore[index]  # JSON
+
+
 async def test_a_handle_of_another_definition_gives_409_with_the_right_one(database_url: str) -> None:
     async with connected(database_url) as database, open_caller(database_url) as caller:
         await database.execute(TABLE)
