@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from shapegate_cli.problems import Failed, Unreachable
-from shapegate_client import IssuerCredentials, OfflineSince, Session, errors
+from shapegate_cli.problems import Failed, Misused, NotAllowed, Unreachable
+from shapegate_client import IssuerCredentials, OfflineSince, Session, errors, system_keyring
 from shapegate_client.config import BadAddress
 from shapegate_client.errors import (
     ClientError,
+    KeyringFailed,
     LoginRefused,
     LoginRequired,
     NotAMember,
@@ -28,6 +29,8 @@ from shapegate_client.errors import (
     TokenRejected,
 )
 from shapegate_client.files import ensure_folder, read_private, write_private
+from shapegate_client.home import Home, owner_of
+from shapegate_client.unfinished import active_principal
 from shapegate_wire.errors import WireError
 
 if TYPE_CHECKING:
@@ -40,18 +43,6 @@ OFFLINE_SECONDS: Final = 5.0
 """How long `sync` goes on trying a proxy that does not answer."""
 
 
-class Misused(Failed):
-    """The command line or an address cannot be meant so."""
-
-    exit_code = 2
-
-
-class NotAllowed(Failed):
-    """Nobody is logged in, or a server refuses who is."""
-
-    exit_code = 4
-
-
 class MustResync(Failed):
     """The local rows cannot be used any more; they are copies, so sync again."""
 
@@ -61,8 +52,7 @@ class MustResync(Failed):
 _FAILURES: Final[tuple[tuple[tuple[type[ClientError], ...], type[Failed]], ...]] = (
     ((BadAddress,), Misused),
     ((errors.Unreachable,), Unreachable),
-    ((NotLoggedIn, LoginRequired, LoginRefused, NotAMember, TokenRejected), NotAllowed),
-    ((StoreDamaged, StoreMismatch), MustResync),
+    ((NotLoggedIn, LoginRequired, LoginRefused, NotAMember, TokenRejected, KeyringFailed), NotAllowed),
 )
 
 
@@ -76,7 +66,7 @@ class Profile:
 
     def credentials(self) -> IssuerCredentials:
         """Make the credentials that keep their login in this home. Raises BadAddress or StoreFailed."""
-        return IssuerCredentials(self.issuer_url, home=self.home)
+        return IssuerCredentials(self.issuer_url, home=self.home, keyring=system_keyring())
 
 
 def read_profile(home: Path) -> Profile:
@@ -119,6 +109,13 @@ async def session_of(home: Path) -> AsyncIterator[Session]:
         yield session
 
 
+async def remove_rows(home: Path) -> None:
+    """Remove the rows of the org in use, so that they are synced anew. Raises StoreError or NotLoggedIn."""
+    folder = Home(home)
+    async with read_profile(home).credentials() as credentials:
+        folder.remove_store(owner_of(await active_principal(folder, credentials)))
+
+
 async def until_up_to_date(session: Session, seconds: float) -> None:
     """Wait for up-to-date, but not long for a proxy that does not answer. Raises Failed or ClientError."""
     done = asyncio.create_task(session.up_to_date(timeout=seconds))
@@ -153,4 +150,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:  # Any: what a coroutine yields to t
 def _failed(exc: ClientError) -> Failed:
     if isinstance(exc, ShapeRefused):
         return (NotAllowed if exc.status in (401, 403) else Failed)(str(exc))
+    if isinstance(exc, StoreDamaged | StoreMismatch):
+        return MustResync(f"{exc} (shapegate client sync --fresh TABLE...)")
     return next((failed for kinds, failed in _FAILURES if isinstance(exc, kinds)), Failed)(str(exc))

@@ -13,18 +13,22 @@ from __future__ import annotations
 from shapegate_client.config import ClientSettings, LiveMode
 from shapegate_client.errors import ClientError
 from shapegate_client.issuer import IssuerCredentials
+from shapegate_client.journal import Step
+from shapegate_client.offline import log_out, open_rows
 from shapegate_client.principal import AccessToken, Credentials, Organization, Principal
-from shapegate_client.session import Session, open_rows
+from shapegate_client.session import Session
 from shapegate_client.status import (
     Connecting,
     Live,
     NeedsLogin,
     OfflineSince,
+    ShapeProgress,
     Status,
     Stopped,
     Switching,
 )
-from shapegate_client.switch import Step
+from shapegate_client.subset import FetchedSubset
+from shapegate_client.system_keyring import system_keyring
 from shapegate_client.watch import CommittedBatch
 from shapegate_wire.shape import Replica, ShapeDefinition
 
@@ -35,6 +39,7 @@ __all__ = [
     "CommittedBatch",
     "Connecting",
     "Credentials",
+    "FetchedSubset",
     "IssuerCredentials",
     "Live",
     "LiveMode",
@@ -45,9 +50,12 @@ __all__ = [
     "Replica",
     "Session",
     "ShapeDefinition",
+    "ShapeProgress",
     "Status",
     "Step",
     "Stopped",
     "Switching",
+    "log_out",
     "open_rows",
+    "system_keyring",
 ]

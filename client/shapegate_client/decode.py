@@ -1,22 +1,19 @@
 """The body of a log to typed messages; a snapshot's rows without a step between. Pure: no I/O, no clock.
 
-A long run of plain inserts, as a snapshot is, is decoded by a struct that is made from `electric-schema`, to
-the tuples that SQLite binds. `shapegate_wire.message.parse_body` says what a log is: whatever the struct does
+A long run of plain inserts, as a snapshot is, is decoded by a struct that is made from `electric-schema`, and
+kept by column: a tuple for each row would cost a quarter more. `shapegate_wire.message.parse_body` says what a log is: whatever the struct does
 not fit is read by it, so that both give the same rows or the same refusal (PERFORMANCE, "Client").
 """
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from dataclasses import dataclass
-from itertools import repeat
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
-from shapegate_client.values import Integer, SqlValue, column_decoder, is_integer
+from shapegate_client.values import SqlValue, column_decoder
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.message import Message, parse_body
 
@@ -42,12 +39,16 @@ class Inserts:
     """A run of inserts that have nothing but a key, a whole row and a relation."""
 
     columns: tuple[Column, ...]
-    """By name; the values of each row are in this order."""
+    """By name."""
     keys: Sequence[str]
     """The opaque key of each row; empty where the table has a primary key."""
     relations: frozenset[Relation]
     """The tables that they name."""
-    rows: Sequence[tuple[SqlValue, ...]]
+    values: Sequence[Sequence[SqlValue]]
+    """Of each column, in their order, those of all rows."""
+
+    def __len__(self) -> int:
+        return len(self.values[0]) if self.values else 0
 
 
 LogItem = Message | Inserts
@@ -76,21 +77,21 @@ def read_inserts(body: bytes, schema: ShapeSchema) -> Inserts | None:
     columns = tuple(sorted(schema, key=lambda column: column.name))
     keyed = any(map(_is_key, columns))
     keys: list[str] = []
-    rows: list[tuple[SqlValue, ...]] = []
+    values: list[list[SqlValue]] = [[] for _ in columns]
     headers: set[bytes] = set()
     try:
-        decoder = msgspec.json.Decoder(list[_insert_type(columns)], strict=False)  # type: ignore[misc]
+        decoder = msgspec.json.Decoder(list[_insert_type(columns)])  # type: ignore[misc]
         for piece in _pieces(body):
             messages: list[Any] = decoder.decode(piece)
-            if not all(_is_text(piece, column, len(messages)) for column in columns if _in_place(column)):
-                return None
             headers |= _headers(piece, messages)
             keys += () if keyed else map(attrgetter("key"), messages)
-            rows += _rows(list(map(attrgetter("value"), messages)), columns)
+            rows = list(map(attrgetter("value"), messages))
+            for index, column in enumerate(columns):
+                values[index] += _decode(list(map(attrgetter(_field(index)), rows)), column)
         relations = frozenset(map(_relation, headers))
     except (ValueError, RecursionError, MalformedResponse):
         return None  # a value does not fit, or a column has a name that no struct can have
-    return Inserts(columns=columns, keys=keys, relations=relations, rows=rows)
+    return Inserts(columns=columns, keys=keys, relations=relations, values=values)
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
@@ -103,20 +104,6 @@ def _pieces(body: bytes) -> Iterator[bytes]:
         yield (b"[" if start else b"") + body[start : cut + 1] + b"]"
         start = cut + 2
     yield (b"[" if start else b"") + body[start:]
-
-
-def _in_place(column: Column) -> bool:
-    """Tell whether the struct itself has integers: where a null is none, it reads what `decoder` reads."""
-    return is_integer(column) and (column.not_null or _is_key(column))
-
-
-def _is_text(body: bytes, column: Column, count: int) -> bool:
-    """Make sure that every integer came as text, as the reference demands; the struct takes numbers too.
-
-    An unescaped quote never stands inside of a JSON string, so this finds members of that name only.
-    """
-    name = json.dumps(column.name, ensure_ascii=False).encode() + b":"
-    return body.count(name) == body.count(name + b'"') == count
 
 
 def _headers(body: bytes, messages: list[Any]) -> set[bytes]:
@@ -138,7 +125,7 @@ def _insert_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
     """Make the type of one message: every column is there, and nothing else."""
     row = msgspec.defstruct(
         "Row",
-        [(_field(index), _field_type(column)) for index, column in enumerate(columns)],
+        [(_field(index), str if _is_key(column) else str | None) for index, column in enumerate(columns)],
         rename={_field(index): column.name for index, column in enumerate(columns)},
         forbid_unknown_fields=True,
         gc=False,
@@ -151,12 +138,6 @@ def _insert_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
     )
 
 
-def _field_type(column: Column) -> object:
-    if _in_place(column):
-        return Integer
-    return str if _is_key(column) else str | None
-
-
 def _field(index: int) -> str:
     return f"c{index}"
 
@@ -165,15 +146,10 @@ def _is_key(column: Column) -> bool:
     return column.pk_index is not None
 
 
-def _rows(values: list[Any], columns: tuple[Column, ...]) -> list[tuple[SqlValue, ...]]:
-    """Turn structs into tuples; the columns that need it are decoded in place. Raises MalformedResponse."""
-    for index, column in enumerate(columns):
-        decode = None if _in_place(column) else column_decoder(column)
-        if decode is not None:
-            name = _field(index)
-            decoded = decode(list(map(attrgetter(name), values)))
-            deque(map(setattr, values, repeat(name), decoded), maxlen=0)
-    return list(map(msgspec.structs.astuple, values))
+def _decode(texts: Sequence[str | None], column: Column) -> Sequence[SqlValue]:
+    """Turn the texts of one column into what SQLite binds. Raises MalformedResponse."""
+    decode = column_decoder(column)
+    return texts if decode is None else decode(texts)
 
 
 def _relation(headers: bytes) -> Relation:

@@ -31,6 +31,17 @@ class NotAMember(ClientError):
         )
 
 
+class MembershipEnded(NotAMember):
+    """The issuer says that the user is no member of this org any more: its rows are removed."""
+
+    def __init__(self, organization: str) -> None:
+        ClientError.__init__(
+            self,
+            f"the user is no member of org {organization!r} any more: its rows are removed from here; "
+            "switch to another org, or ask an administrator of this one",
+        )
+
+
 class Unreachable(ClientError):
     """A peer did not answer; trying again later may help."""
 
@@ -120,6 +131,13 @@ class NotUpToDate(ClientError):
         )
 
 
+class SubsetNotFetched(ClientError):
+    """Rows that were asked for on demand did not come."""
+
+    def __init__(self, table: str, reason: str) -> None:
+        super().__init__(f"rows of {table!r} were not fetched: {reason}; check the connection, and ask again")
+
+
 class ShapeConflict(ClientError):
     """The table is already subscribed with another definition."""
 
@@ -168,6 +186,16 @@ class StoreMismatch(StoreError):
 
 class StoreDamaged(StoreError):
     """The file is no database any more; it holds copies only, so delete it and sync again."""
+
+
+class KeyringFailed(StoreError):
+    """The login lies in the system's keyring, and that does not answer."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the system's keyring cannot be used ({reason}): unlock it, "
+            "or log in again (shapegate client login)"
+        )
 
 
 class StoreFailed(StoreError):

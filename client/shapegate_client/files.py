@@ -108,6 +108,8 @@ class FileLock:
         try:
             _check_ours(path, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(path.lstat(), os.fstat(descriptor)):
+                raise BlockingIOError  # whoever held it has just removed the file, and another may be there
         except StoreFailed:
             os.close(descriptor)
             raise

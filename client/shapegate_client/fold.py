@@ -71,12 +71,13 @@ class Folded:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Whole rows in the order of the log, each in the order of `layout.stored`; a later one wins."""
+    """Whole rows in the order of the log, of which a later one wins."""
 
-    rows: Sequence[tuple[SqlValue, ...]]
+    columns: Sequence[Sequence[SqlValue]]
+    """In the order of `layout.stored`; each has the values of all rows."""
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.columns[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +163,7 @@ def _load(inserts: Inserts, layout: TableLayout) -> Load:
         (each.name, each.type, each.dims) for each in layout.columns
     ]:
         raise MalformedResponse("rows were read by another schema than that of their log")
-    if layout.key_column is None:
-        return Load(inserts.rows)
-    return Load([(key, *row) for key, row in zip(inserts.keys, inserts.rows, strict=True)])
+    return Load(inserts.values if layout.key_column is None else [inserts.keys, *inserts.values])
 
 
 def _combine(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:

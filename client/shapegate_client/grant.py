@@ -36,13 +36,16 @@ class Granted:
     user_id: str
     email: str
     organization: Organization
-    organizations: tuple[Organization, ...]
+    organizations: tuple[Organization, ...] | None
+    """Every org that the user may enter; None if the issuer does not say."""
     grant: Grant
 
     def joined(self, login: Login) -> Login:
-        """Return the login with these tokens and orgs."""
-        listed = replace(login, organizations=self.organizations, email=self.email)
-        if all(each.id != listed.home_organization_id for each in self.organizations):
+        """Return the login with these tokens and the orgs that the issuer lists, or else this one too."""
+        known = tuple(each for each in login.organizations if each.id != self.organization.id)
+        organizations = self.organizations or (*known, self.organization)
+        listed = replace(login, organizations=organizations, email=self.email)
+        if all(each.id != listed.home_organization_id for each in organizations):
             listed = replace(listed, home_organization_id=self.organization.id)
         return listed.with_grant(self.grant)
 
@@ -61,7 +64,7 @@ class _Answer(msgspec.Struct):
     issuer: str
     user: _User
     organization: Organization
-    organizations: tuple[Organization, ...] = ()
+    organizations: tuple[Organization, ...] | None = None
 
 
 class _Claims(msgspec.Struct):
@@ -76,12 +79,12 @@ def parse_granted(content: Mapping[str, object], *, now: datetime.datetime, jitt
     except msgspec.ValidationError as exc:
         raise IssuerFault(f"the issuer's answer is no grant of tokens ({exc}): check its address") from exc
     organizations = answer.organizations
-    if all(each.id != answer.organization.id for each in organizations):
+    if organizations is not None and all(each.id != answer.organization.id for each in organizations):
         organizations = (*organizations, answer.organization)
     claims = _read_claims(answer.access_token)
     if (claims.sub, claims.organization_id) != (answer.user.id, answer.organization.id):
         raise IssuerFault("the issuer's token is for another user or org than its answer says: do not use it")
-    if not all(ORGANIZATION_ID.fullmatch(each.id) for each in organizations):
+    if not all(ORGANIZATION_ID.fullmatch(each.id) for each in organizations or (answer.organization,)):
         raise IssuerFault("the issuer names an org by an id that cannot stand in a path: expected a UUID")
     life = datetime.timedelta(seconds=max(0.0, min(answer.expires_in, LIFE_SECONDS_MAX)))
     return Granted(

@@ -1,8 +1,8 @@
 """The client's home folder: where stores, login, active org and journal of one machine user lie.
 
-credentials.json   tokens, if the issuer's credentials keep them here
+credentials.json   the login with its tokens, or the word that the system's keyring holds it
 active.json        the org in use; its replacement is the moment at which a switch holds
-journal.json       a switch or logout that is under way
+journal.json       a switch, logout or removal that is under way
 stores/<user>/<org>.sqlite3    rows; both names are digests, so any issuer, user and org makes a safe path
 """
 
@@ -13,15 +13,18 @@ import hashlib
 import json
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from shapegate_client.errors import StoreFailed
+from shapegate_client.errors import StoreFailed, StoreLocked
 from shapegate_client.files import ensure_folder, locked, read_private, remove_private, write_private
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from shapegate_client.principal import Principal
+
+_SUFFIX: Final = ".sqlite3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +63,7 @@ class Home:
 
     @property
     def journal_lock(self) -> Path:
-        """Held by whoever switches, logs out or recovers."""
+        """Held by whoever switches, logs out, removes or recovers."""
         return self.path / "journal.lock"
 
     def store_path(self, owner: StoreOwner) -> Path:
@@ -68,7 +71,7 @@ class Home:
         folder = self._user_folder(owner.issuer, owner.user_id)
         ensure_folder(folder.parent)
         ensure_folder(folder)
-        return folder / f"{_digest(owner.issuer, owner.user_id, owner.organization_id)}.sqlite3"
+        return folder / f"{_digest(owner.issuer, owner.user_id, owner.organization_id)}{_SUFFIX}"
 
     def active_organization(self, *, issuer: str, user_id: str) -> str | None:
         """Read which org this user has in use; None where nothing was chosen since the login."""
@@ -92,11 +95,19 @@ class Home:
 
     def remove_store(self, owner: StoreOwner) -> None:
         """Remove the rows of one org. Raises StoreLocked while a session writes them, StoreFailed."""
-        path = self.store_path(owner)
-        with locked(lock_path(path)):
-            # Without its write-ahead log a database is an older state of itself, so the database goes first.
-            for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
-                remove_private(path.with_name(path.name + suffix))
+        _remove_files(self.store_path(owner))
+
+    def remove_unlisted(self, *, issuer: str, user_id: str, listed: Collection[str]) -> None:
+        """Remove what lies here of a user's orgs but those listed, also what a crash left of their files.
+
+        Stores that a session writes are left to it. Raises StoreFailed.
+        """
+        kept = {_digest(issuer, user_id, organization_id) for organization_id in listed}
+        found = self._user_folder(issuer, user_id).glob(f"*{_SUFFIX}*")
+        names = {path.name.partition(_SUFFIX)[0] for path in found}
+        for name in sorted(names - kept):
+            with contextlib.suppress(StoreLocked):
+                _remove_files(self._user_folder(issuer, user_id) / f"{name}{_SUFFIX}")
 
     def remove_user(self, *, issuer: str, user_id: str) -> None:
         """Remove all rows of a user, of every org, and the choice of the active one.
@@ -105,7 +116,7 @@ class Home:
         """
         folder = self._user_folder(issuer, user_id)
         with contextlib.ExitStack() as locks:
-            for store in folder.glob("*.sqlite3"):
+            for store in folder.glob(f"*{_SUFFIX}"):
                 locks.enter_context(locked(lock_path(store)))
             try:
                 if folder.exists():
@@ -116,6 +127,13 @@ class Home:
 
     def _user_folder(self, issuer: str, user_id: str) -> Path:
         return self.path / "stores" / _digest(issuer, user_id)
+
+
+def _remove_files(store: Path) -> None:
+    with locked(lock_path(store)):
+        # Without its write-ahead log a database is an older state of itself, so the database goes first.
+        for suffix in ("", "-wal", "-shm", "-journal", ".lock"):
+            remove_private(store.with_name(store.name + suffix))
 
 
 def _digest(*parts: str) -> str:

@@ -2,22 +2,27 @@
 
 Rows wait in memory, or past a bound in a copy aside on disk; they are committed with their position, at
 up-to-date only (REQUIREMENTS C-39, T-01). A part is put aside while the next one is fetched and decoded, one
-at a time, so that memory is bounded (SECURITY L-07).
+at a time, so that memory is bounded (SECURITY L-07). Subsets are taken in between two commits.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shapegate_client.ddl import plan_table
 from shapegate_client.fold import EMPTY, Batch, Folded, Load, Moves, Patch, Put, Remove, fold
+from shapegate_client.pulse import Pulse
+from shapegate_client.recent import Recent
 from shapegate_client.store import Aside, Commit
+from shapegate_client.subset import Ahead, admit, still_ahead
+from shapegate_client.uninterrupted import uninterrupted
 from shapegate_client.watch import CommittedBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from shapegate_client.clock import Clock
     from shapegate_client.ddl import TableLayout
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from shapegate_client.state import Position
     from shapegate_client.store import Moved, Store
     from shapegate_wire.identifier import TableName
+    from shapegate_wire.message import SubsetRows
     from shapegate_wire.visibility import Visibility
 
 INLINE_MESSAGES_MAX: Final = 500
@@ -43,10 +49,21 @@ class _Pending:
     """Whether part of it lies in the copy aside."""
     from_start: bool = False
     """Whether it was read from the start of the log, so that the first snapshot's end speaks of all rows."""
+    ahead: tuple[Ahead, ...] = ()
+    """The subsets whose rows are newer than what was read; a new copy has none."""
+
+    @property
+    def empty(self) -> bool:
+        return not (self.replacing or len(self.batch))
+
+
+@dataclass(frozen=True, slots=True)
+class SubsetBehind:
+    """The stream has already brought what the subset's snapshot does not show yet: a later one is needed."""
 
 
 class Intake:
-    """Takes the messages of one shape in; used by one task at a time."""
+    """Takes the messages of one shape in; used by the task of its sync, and by those that fetch subsets."""
 
     def __init__(
         self, table: TableName, store: Store, *, organization_id: str, clock: Clock, pending_rows_max: int
@@ -57,18 +74,27 @@ class Intake:
         self._clock = clock
         self._pending_rows_max = pending_rows_max
         self._committed: Position | None = None
+        self._ahead: tuple[Ahead, ...] = ()
         self._pending = _Pending(EMPTY, replacing=False)
         self._putting_aside: asyncio.Task[None] | None = None
+        self._recent = Recent(clock)
+        # Messages are taken in, or a subset is fetched.
+        self._turn = asyncio.Lock()
+        self._moved = Pulse()
 
     @property
     def held(self) -> Batch:
         """What waits in memory."""
         return self._pending.batch
 
-    def resume(self, position: Position | None) -> None:
-        """Begin at a stored position, or with a new copy of the table."""
-        self._committed = position
-        self._pending = _Pending(EMPTY, replacing=position is None, from_start=position is None)
+    def resume(self, position: Position | None, ahead: tuple[Ahead, ...] = ()) -> None:
+        """Begin at a stored position with the subsets noted there, or with a new copy of the table."""
+        self._committed, self._ahead = position, ahead
+        if position is None:
+            self.restart()
+        else:
+            self._pending = _Pending(EMPTY, replacing=False, ahead=ahead)
+            self._moved.beat()
 
     def restart(self) -> None:
         """Drop what is pending: a new copy comes. Committed rows stay readable until it is complete."""
@@ -76,7 +102,60 @@ class Intake:
 
     def discard(self) -> None:
         """Drop what came after the last commit; it comes again."""
-        self.resume(self._committed)
+        self.resume(self._committed, self._ahead)
+
+    @contextlib.asynccontextmanager
+    async def held_still(self) -> AsyncIterator[Position]:
+        """Wait until nothing is pending, and let nothing be taken in within the block: yields the position.
+
+        So every row of a snapshot that is asked for within is at least as new as the stream, but for what
+        `take_subset` finds out.
+        """
+        while True:
+            await self._moved.until(lambda: self._settled_at is not None, timeout=None)
+            async with self._turn:
+                if self._settled_at is not None:
+                    yield self._settled_at
+                    return
+
+    async def replaced(self, handle: str) -> None:
+        """Wait until the rows are those of another log than this one."""
+        await self._moved.until(
+            lambda: self._settled_at is not None and self._settled_at.handle != handle, timeout=None
+        )
+
+    @property
+    def _settled_at(self) -> Position | None:
+        """The position of the rows; None while anything is pending."""
+        return self._committed if self._pending.empty else None
+
+    async def take_subset(self, subset: SubsetRows) -> CommittedBatch | SubsetBehind:
+        """Commit the rows of a subset that was fetched within `held_still`, which still goes on.
+
+        Their keys are in the order of the answer.
+
+        Raises MalformedResponse, and has changed nothing then; StoreError.
+        """
+        position, ahead = self._committed, Ahead.of(subset)
+        assert position is not None  # `held_still` waited for it
+        seen = (each.visibility for each in self._ahead)
+        if not (self._recent.seen_by(ahead.visibility) and all(map(ahead.sees_all_of, seen))):
+            return SubsetBehind()
+        layout = plan_table(self._table, position.schema)
+        batch = await _folded(EMPTY, subset.rows, layout)
+        commit = Commit(
+            layout=layout, batch=batch, position=position, at=self._clock.now(), ahead=(*self._ahead, ahead)
+        )
+        if len(batch):
+            # Rows without the note that they are newer would go back in time.
+            await uninterrupted(self._commit_subset(commit, ahead))
+        return _describe(commit, ((),) * len(batch.steps), None, organization_id=self._organization_id)
+
+    async def _commit_subset(self, commit: Commit, ahead: Ahead) -> None:
+        await self._store.commit((commit,))
+        self._ahead = (*self._ahead, ahead)
+        if not self._pending.replacing:  # else the new copy, which was begun meanwhile, has no such rows
+            self._pending.ahead = (*self._pending.ahead, ahead)
 
     async def take(
         self, messages: Sequence[LogItem], position: Position, *, up_to_date: bool
@@ -85,15 +164,20 @@ class Intake:
 
         Raises MalformedResponse, and has changed nothing then; StoreError.
         """
-        layout = plan_table(self._table, position.schema)
-        batch = await _folded(self._pending.batch, messages, layout)
-        if up_to_date:
-            return await self._commit(layout, batch, position)
-        if len(batch) >= self._pending_rows_max:
-            await self._put_aside(layout, batch)
-        else:
-            self._pending.batch = batch
-        return None
+        async with self._turn:
+            layout = plan_table(self._table, position.schema)
+            admitted = admit(messages, self._pending.ahead)
+            batch = await _folded(self._pending.batch, admitted.messages, layout)
+            if admitted.shown_txids:
+                batch = replace(batch, txids=batch.txids | admitted.shown_txids)
+            self._pending.ahead = admitted.ahead
+            if up_to_date:
+                return await self._commit(layout, batch, position, still_ahead(admitted.ahead, messages))
+            if len(batch) >= self._pending_rows_max:
+                await self._put_aside(layout, batch)
+            else:
+                self._pending.batch = batch
+            return None
 
     async def _put_aside(self, layout: TableLayout, batch: Batch) -> None:
         """Begin to write a part to the copy aside, after the part before it is there."""
@@ -111,6 +195,7 @@ class Intake:
             replacing=True,
             staged=True,
             from_start=pending.from_start,
+            ahead=pending.ahead,
         )
 
     async def _wait(self) -> None:
@@ -119,20 +204,29 @@ class Intake:
         if task is not None:
             await task
 
-    async def _commit(self, layout: TableLayout, batch: Batch, position: Position) -> CommittedBatch | None:
+    async def _commit(
+        self, layout: TableLayout, batch: Batch, position: Position, ahead: tuple[Ahead, ...]
+    ) -> CommittedBatch | None:
         pending, before = self._pending, self._committed
         moved = before is None or (before.handle, before.offset) != (position.handle, position.offset)
-        if not (moved or len(batch) or pending.replacing):
+        if not (moved or len(batch) or pending.replacing or ahead != self._ahead):
             return None  # the long poll ended without news: nothing is worth a write
         await self._wait()
         aside = None
         if pending.replacing:
             aside = Aside.COMPLETE if pending.staged else Aside.BEGIN
-        commit = Commit(layout=layout, batch=batch, position=position, at=self._clock.now(), aside=aside)
+        commit = Commit(
+            layout=layout,
+            batch=batch,
+            position=position,
+            at=self._clock.now(),
+            aside=aside,
+            ahead=ahead if aside is not None or ahead != self._ahead else None,
+        )
         (removed,) = await self._store.commit((commit,))
-        self._committed = position
-        self._pending = _Pending(EMPTY, replacing=False)
-        if not (len(batch) or pending.replacing):
+        self._recent.add(batch.txids)
+        self.resume(position, ahead)
+        if not (len(batch) or batch.txids or pending.replacing):
             return None
         snapshot = batch.snapshot if pending.from_start else None
         return _describe(commit, removed, snapshot, organization_id=self._organization_id)
@@ -179,7 +273,7 @@ def _last_words(commit: Commit, removed: Moved) -> dict[Key, type[Put | Patch | 
                     if not (isinstance(each, Patch) and words.get(each.key) is Put):
                         words[each.key] = type(each)
             case Load():
-                words |= dict.fromkeys((tuple(row[place] for place in places) for row in step.rows), Put)
+                words |= dict.fromkeys(zip(*(step.columns[place] for place in places), strict=True), Put)
             case Moves():
                 words |= dict.fromkeys(hidden, Remove)
             case never:

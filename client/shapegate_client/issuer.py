@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING, Final, Self
 from shapegate_client.clock import SystemClock
 from shapegate_client.config import parse_address
 from shapegate_client.errors import (
+    ClientError,
     IssuerFault,
+    KeyringFailed,
     LoginRefused,
     LoginRequired,
+    MembershipEnded,
     NotAMember,
     NotLoggedIn,
     Unreachable,
@@ -34,19 +37,26 @@ if TYPE_CHECKING:
     from shapegate_client.clock import Clock
     from shapegate_client.grant import Granted
     from shapegate_client.principal import AccessToken, Principal
+    from shapegate_client.vault import Keyring
 
 LOGOUT_SECONDS: Final = 5.0
 """How long a logout tries to reach the issuer; the tokens are gone from disk before."""
+_NOT_A_MEMBER: Final = "not_a_member"
 _EXPIRED: Final = "the login has ended: log in again (shapegate client login)"
 
 
 class IssuerCredentials:
     """The login of one user, kept in a home folder; `close` it when no session uses it any more."""
 
-    def __init__(self, issuer_url: str, *, home: Path, clock: Clock | None = None) -> None:
-        """Read nothing and ask nothing yet. Raises BadAddress or StoreFailed."""
+    def __init__(
+        self, issuer_url: str, *, home: Path, keyring: Keyring | None = None, clock: Clock | None = None
+    ) -> None:
+        """Read nothing and ask nothing yet; the login is kept in a private file unless there is a keyring.
+
+        Raises BadAddress or StoreFailed.
+        """
         self._url = parse_address("issuer", issuer_url)
-        self._vault = Vault(home)
+        self._vault = Vault(home, keyring=keyring)
         self._clock = clock or SystemClock()
         self._login: Login | None = None
         self._renewals: dict[str, asyncio.Task[Grant]] = {}
@@ -61,6 +71,11 @@ class IssuerCredentials:
         """Wait for renewals under way, so that none of their tokens is lost."""
         await uninterrupted(_settled(self._renewals.values()))
 
+    @property
+    def kept_in(self) -> str:
+        """Say in words where the login lies."""
+        return self._vault.place
+
     async def login(self, email: str, password: str) -> Principal:
         """Log a user in and keep the login. Raises LoginRefused, Unreachable, IssuerFault or StoreError."""
         body = {"email": email, "password": password}
@@ -71,7 +86,7 @@ class IssuerCredentials:
             )
         granted = self._granted(answer)
         async with self._vault.exclusive():
-            before = self._stored()
+            before = await self._stored()
             if before is not None and (before.issuer, before.user_id) != (granted.issuer, granted.user_id):
                 raise LoginRefused(
                     f"{before.email} is logged in here: log out first (shapegate client logout)"
@@ -81,18 +96,18 @@ class IssuerCredentials:
                 user_id=granted.user_id,
                 email=granted.email,
                 home_organization_id=granted.organization.id,
-                organizations=granted.organizations,
+                organizations=before.organizations if before is not None else (),
                 grants=before.grants if before is not None else {},
             )
-            return self._keep(login, granted).principal()
+            return (await self._keep(login, granted)).principal()
 
     async def principal(self) -> Principal:
         """See `Credentials.principal`."""
-        return self._known().principal()
+        return (await self._known()).principal()
 
     async def token(self, organization_id: str, *, rejected: AccessToken | None = None) -> AccessToken:
         """See `Credentials.token`."""
-        grant = self._known().grants.get(organization_id)
+        grant = (await self._known()).grants.get(organization_id)
         if grant is not None and self._usable(grant, rejected) and self._clock.now() < grant.renew_at:
             return grant.token()
         renewed = await self._renewed(organization_id, rejected)
@@ -103,10 +118,10 @@ class IssuerCredentials:
 
     async def switch(self, organization_id: str) -> Principal:
         """See `Credentials.switch`."""
-        login = self._known()
+        login = await self._known()
         if all(organization.id != organization_id for organization in login.organizations):
             await self._exchange(organization_id)
-            return self._known().principal(organization_id)
+            return (await self._known()).principal(organization_id)
         grant = login.grants.get(organization_id)
         try:
             if grant is None:
@@ -116,15 +131,15 @@ class IssuerCredentials:
         except LoginRequired:
             # The session for that org has ended; the one in use may still open another.
             await self._exchange(organization_id)
-        return self._known().principal(organization_id)
+        return (await self._known()).principal(organization_id)
 
     async def logout(self) -> None:
         """See `Credentials.logout`."""
         await self.close()
         async with self._vault.exclusive():
-            login = self._stored()
+            login = await self._stored()
             self._login = None
-            self._vault.remove()
+            await self._vault.remove()
         if login is not None:
             await asyncio.gather(*(self._revoke(grant) for grant in login.grants.values()))
 
@@ -144,7 +159,7 @@ class IssuerCredentials:
 
     async def _renew(self, organization_id: str, rejected: AccessToken | None) -> Grant:
         async with self._vault.exclusive():
-            self._login = login = self._vault.read()
+            self._login = login = await self._vault.read()
             grant = login.grants.get(organization_id)
             if grant is None:
                 raise LoginRequired(_EXPIRED)
@@ -159,34 +174,46 @@ class IssuerCredentials:
                 if self._usable(grant, rejected):
                     return grant
                 raise
+            if answer.status == 403 and answer.code == _NOT_A_MEMBER:
+                # The refresh token stays good, should the user be let in again.
+                raise MembershipEnded(organization_id)
             if answer.status in (401, 403):
                 self._login = login.with_grant(_without_refresh(grant))
-                self._vault.write(self._login)
+                await self._vault.write(self._login)
                 raise LoginRequired(f"{_EXPIRED}; the issuer says: {answer.explain()}")
-            return self._keep(login, self._granted(answer, organization_id)).grants[organization_id]
+            kept = await self._keep(login, self._granted(answer, organization_id))
+            return kept.grants[organization_id]
 
     async def _exchange(self, organization_id: str) -> None:
-        """Get tokens for another org by those of an org entered before."""
-        token = await self._any_token()
-        answer = await post(
-            self._url / "api/auth/switch", {"organization_id": organization_id}, bearer=token.value
-        )
-        if answer.status in (400, 403, 404):
-            raise NotAMember(organization_id)
-        if answer.status == 401:
-            raise LoginRequired(f"{_EXPIRED}; the issuer says: {answer.explain()}")
-        granted = self._granted(answer, organization_id)
-        async with self._vault.exclusive():
-            self._keep(self._vault.read(), granted)
-
-    async def _any_token(self) -> AccessToken:
-        last: LoginRequired | None = None
-        for organization_id in self._known().grants:
+        """Get tokens for an org by those of another one entered before."""
+        refusal: ClientError = LoginRequired(_EXPIRED)
+        for entered in tuple((await self._known()).grants):
+            if entered == organization_id:
+                continue
             try:
-                return await self.token(organization_id)
-            except LoginRequired as exc:
-                last = exc
-        raise last or LoginRequired(_EXPIRED)
+                answer = await self._ask_to_switch(entered, organization_id)
+            except (LoginRequired, MembershipEnded):
+                continue
+            if answer.status in (400, 403, 404):
+                # It may speak of the org whose token was shown, so that of another one is tried too.
+                refusal = NotAMember(organization_id)
+            elif answer.status == 401:
+                refusal = LoginRequired(f"{_EXPIRED}; the issuer says: {answer.explain()}")
+            else:
+                granted = self._granted(answer, organization_id)
+                async with self._vault.exclusive():
+                    await self._keep(await self._vault.read(), granted)
+                return
+        raise refusal
+
+    async def _ask_to_switch(self, entered: str, organization_id: str) -> IssuerAnswer:
+        url, body = self._url / "api/auth/switch", {"organization_id": organization_id}
+        token = await self.token(entered)
+        answer = await post(url, body, bearer=token.value)
+        if answer.status == 401:
+            token = await self.token(entered, rejected=token)
+            answer = await post(url, body, bearer=token.value)
+        return answer
 
     async def _revoke(self, grant: Grant) -> None:
         try:
@@ -209,23 +236,23 @@ class IssuerCredentials:
             raise IssuerFault("the issuer answered with a token for another org: expected the one asked for")
         return granted
 
-    def _keep(self, login: Login, granted: Granted) -> Login:
+    async def _keep(self, login: Login, granted: Granted) -> Login:
         if (login.issuer, login.user_id) != (granted.issuer, granted.user_id):
             raise IssuerFault("the issuer answered with a token for another user: expected the one logged in")
         kept = granted.joined(login)
-        self._vault.write(kept)
+        await self._vault.write(kept)
         self._login = kept
         return kept
 
-    def _known(self) -> Login:
+    async def _known(self) -> Login:
         if self._login is None:
-            self._login = self._vault.read()
+            self._login = await self._vault.read()
         return self._login
 
-    def _stored(self) -> Login | None:
+    async def _stored(self) -> Login | None:
         try:
-            return self._vault.read()
-        except NotLoggedIn:
+            return await self._vault.read()
+        except (NotLoggedIn, KeyringFailed):
             return None
 
 

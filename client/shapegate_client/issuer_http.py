@@ -28,6 +28,12 @@ class IssuerAnswer:
     status: int
     content: Mapping[str, object] = field(repr=False)
 
+    @property
+    def code(self) -> str:
+        """The issuer's stable name for why it refused; empty where it gives none."""
+        code = self.content.get("code")
+        return code if isinstance(code, str) else ""
+
     def explain(self) -> str:
         """Say why it refused, in the issuer's words."""
         message = self.content.get("message")

@@ -1,14 +1,16 @@
-"""The note of a switch or a logout under way, so that a crash leaves nothing half done.
+"""The note of a switch, a logout or a removal under way, so that a crash leaves nothing half done.
 
 A switch holds from the moment at which the home names the new org as active; before it the note is dropped,
-after it the rest is done. A logout is always finished.
+after it the rest is done. A logout and a removal are always finished.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+import enum
+from collections.abc import Callable
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from shapegate_client.errors import StoreFailed
 from shapegate_client.files import read_private, remove_private, write_private
@@ -18,12 +20,32 @@ if TYPE_CHECKING:
     from shapegate_client.home import Home
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SwitchNote:
-    """A switch of one user from one org to another."""
+class Step(enum.Enum):
+    """A step of a switch or a logout that was just completed."""
 
+    JOURNALED = "checked and noted in the journal"
+    QUIESCED = "the syncs of the old org have stopped"
+    AUTHORIZED = "there is a verified token for the new org"
+    ADOPTED = "the new org is in use, the old one is closed"
+    CLEARED = "the old org's rows are set aside or removed"
+    SUBSCRIBED = "the same shapes are subscribed in the new org"
+    PUBLISHED = "verified and published"
+    ROWS_REMOVED = "the user's rows are removed"
+    TOKENS_REMOVED = "the user's tokens are removed"
+
+
+OnStep = Callable[[Step], None]
+"""Hears of each step when it is done."""
+
+
+class _Noted(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     issuer: str
     user_id: str
+
+
+class SwitchNote(_Noted, frozen=True, kw_only=True, tag="switch"):
+    """A switch of one user from one org to another."""
+
     left: str
     entered: str
     keep: bool
@@ -39,28 +61,26 @@ class SwitchNote:
         return StoreOwner(issuer=self.issuer, user_id=self.user_id, organization_id=self.entered)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogoutNote:
+class LogoutNote(_Noted, frozen=True, kw_only=True, tag="logout"):
     """A logout of one user."""
 
-    issuer: str
-    user_id: str
+
+class RemovalNote(_Noted, frozen=True, kw_only=True, tag="removal"):
+    """The removal of the rows of one org, which the user may enter no more."""
+
+    organization_id: str
+
+    @property
+    def owner(self) -> StoreOwner:
+        return StoreOwner(issuer=self.issuer, user_id=self.user_id, organization_id=self.organization_id)
 
 
-Note = SwitchNote | LogoutNote
+Note = SwitchNote | LogoutNote | RemovalNote
 
 
 def write_note(home: Home, note: Note) -> None:
     """Note what is about to be done. Raises StoreFailed."""
-    loaded: dict[str, object] = {"issuer": note.issuer, "user_id": note.user_id}
-    if isinstance(note, SwitchNote):
-        loaded |= {
-            "left": note.left,
-            "entered": note.entered,
-            "keep": note.keep,
-            "definitions": list(note.definitions),
-        }
-    write_private(home.journal, json.dumps(loaded).encode())
+    write_private(home.journal, msgspec.json.encode(note))
 
 
 def read_note(home: Home) -> Note | None:
@@ -69,20 +89,10 @@ def read_note(home: Home) -> Note | None:
     if content is None:
         return None
     try:
-        loaded = json.loads(content)
-        issuer, user_id = str(loaded["issuer"]), str(loaded["user_id"])
-        if "entered" not in loaded:
-            return LogoutNote(issuer=issuer, user_id=user_id)
-        return SwitchNote(
-            issuer=issuer,
-            user_id=user_id,
-            left=str(loaded["left"]),
-            entered=str(loaded["entered"]),
-            keep=loaded["keep"] is True,
-            definitions=tuple(str(definition) for definition in loaded["definitions"]),
-        )
-    except (ValueError, KeyError, TypeError) as exc:
+        note: Note = msgspec.json.decode(content, type=Note)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise StoreFailed(f"{home.journal} is damaged: remove it, then log in and sync again") from exc
+    return note
 
 
 def drop_note(home: Home) -> None:

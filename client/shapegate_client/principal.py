@@ -33,7 +33,7 @@ class Principal:
     email: str
     organization: Organization
     organizations: tuple[Organization, ...]
-    """Every org that the user may enter, as last heard from the issuer."""
+    """Every org that the user may enter, as last heard from the issuer; rows of others are removed."""
 
     def in_organization(self, organization: Organization) -> Principal:
         """Return the same user in another org."""
@@ -60,14 +60,15 @@ class Credentials(Protocol):
         """Return a living token for an org entered before; never `rejected`, which the proxy refused.
 
         Raises Unreachable if one is needed and the issuer does not answer, LoginRequired if the issuer
-        refuses: only its 401 and 403 end a login.
+        refuses: only its 401 and 403 end a login. Raises MembershipEnded only if the issuer says that the
+        user is no member of this org any more: then its rows are removed (REQUIREMENTS T-09).
         """
         ...
 
     async def switch(self, organization_id: str) -> Principal:
         """Make sure that there is a living token for this org, and return the user in it.
 
-        Tokens of other orgs are kept. Raises NotAMember, Unreachable or LoginRequired.
+        Tokens of other orgs are kept. Raises NotAMember, MembershipEnded, Unreachable or LoginRequired.
         """
         ...
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shapegate_client.ddl import local_name
-from shapegate_client.errors import ClientError, NotSubscribed, ShapeConflict
+from shapegate_client.errors import ClientError, NotSubscribed, ShapeConflict, SubsetNotFetched
 from shapegate_client.home import owner_of
 from shapegate_client.status import ShapeProgress
 from shapegate_client.store import Store
+from shapegate_client.subset import FetchedSubset
 from shapegate_client.sync import ShapeSync
 from shapegate_client.transport import Transport
 from shapegate_wire.identifier import parse_table
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from shapegate_client.state import Position
     from shapegate_client.watch import CommittedBatch
     from shapegate_wire.shape import ShapeDefinition
+    from shapegate_wire.subset import SubsetRequest
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,7 +67,10 @@ class ReplicaReport(Protocol):
 class _Running:
     definition: ShapeDefinition
     progress: ShapeProgress
+    sync: ShapeSync | None = None
     task: asyncio.Task[None] | None = None
+    fetches: set[asyncio.Task[CommittedBatch]] = field(default_factory=set)
+    """Subsets that are being fetched; they end with the sync."""
 
 
 class Replica:
@@ -150,14 +155,42 @@ class Replica:
         await self.store.forget(running.definition)
         self._report.ended(self.generation, name, None)
 
+    async def fetch_subset(self, table: str, subset: SubsetRequest, *, seconds: float) -> FetchedSubset:
+        """Put rows into a table that are asked for on demand.
+
+        Raises NotSubscribed, SubsetNotFetched, or what stops the sync or refuses the question.
+        """
+        name = local_name(parse_table(table))
+        running = self._running.get(name)
+        if running is None:
+            raise NotSubscribed(table)
+        if running.sync is None or running.task is None:
+            raise SubsetNotFetched(table, "its sync does not run")
+        task, fetch = running.task, asyncio.create_task(running.sync.fetch_subset(subset))
+        fetch.add_done_callback(_seen)
+        running.fetches.add(fetch)
+        try:
+            await asyncio.wait({fetch, task}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            fetch.cancel()
+            await asyncio.wait({fetch})
+            running.fetches.discard(fetch)
+        if not fetch.cancelled():
+            return FetchedSubset(table=name, keys=fetch.result().inserted)
+        if not task.done():
+            raise SubsetNotFetched(table, f"they did not come within {seconds:g} s")
+        error = running.progress.error
+        raise SubsetNotFetched(table, "its sync ended meanwhile") if error is None else error
+
     async def quiesce(self) -> None:
         """Stop every sync and wait until it has stopped; subscriptions stay."""
         await _cancelled(list(self._running.values()))
 
     async def restart(self) -> None:
-        """Sync again what was subscribed before `quiesce`."""
-        for name in self._running:
-            await self._start(name)
+        """Sync again what was in step before `quiesce`."""
+        for name, running in self._running.items():
+            if running.progress.error is None:
+                await self._start(name)
 
     async def close(self) -> None:
         """Stop every sync, close the read connection and the store; idempotent."""
@@ -169,8 +202,8 @@ class Replica:
         running = self._running[name]
         position = await self.store.register(running.definition, str(self._tools.proxy_url))
         if position is not None and running.progress.up_to_date_at is None:
-            known = {shape.name: shape.committed_at for shape in await self.store.shapes()}
-            running.progress.up_to_date_at = known.get(name)
+            stored = await self.store.shape(name)
+            running.progress.up_to_date_at = stored.committed_at if stored is not None else None
         sync = ShapeSync(
             running.definition,
             store=self.store,
@@ -180,6 +213,7 @@ class Replica:
             settings=self._tools.settings,
             report=_ShapeReport(self._report, self.generation, running.progress, self._tools.clock),
         )
+        running.sync = sync
         running.task = asyncio.create_task(
             self._guard(running.progress, sync, position), name=f"shapegate-sync-{name}"
         )
@@ -215,6 +249,10 @@ class _ShapeReport:
             self._progress.up_to_date_at = self._clock.now()
         self._report.progressed(self._generation)
 
+    def received(self, *, body_bytes: int = 0, rows: int = 0) -> None:
+        self._progress.received_bytes += body_bytes
+        self._progress.received_rows += rows
+
     def unreachable(self, reason: str) -> None:
         if self._progress.reachable:
             _LOG.info("%s: the proxy is not reachable: %s", self._progress.table, reason)
@@ -223,10 +261,17 @@ class _ShapeReport:
         self._report.progressed(self._generation)
 
 
+def _seen(fetch: asyncio.Task[CommittedBatch]) -> None:
+    """Look at an error that nobody may be there to hear of: the caller was cancelled meanwhile."""
+    if not fetch.cancelled():
+        fetch.exception()
+
+
 async def _cancelled(running: list[_Running]) -> None:
-    tasks = [each.task for each in running if each.task is not None]
+    tasks: list[asyncio.Task[Any]] = [each.task for each in running if each.task is not None]
+    tasks += [fetch for each in running for fetch in each.fetches]
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     for each in running:
-        each.task = None
+        each.sync = each.task = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from itertools import chain
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shapegate_client.ddl import (
@@ -48,7 +47,7 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
                 _apply_rows(db, layout, table, step.operations.values())
                 _apply_tags(tags, step.operations.values())
             case Load():
-                _load(db, layout, table, step.rows)
+                _load(db, layout, table, step.columns)
             case Moves():
                 hidden = tuple(key for move in step.moves for key in tags.move(move))
                 db.conn.executemany(print_delete(layout, table), hidden)
@@ -58,15 +57,24 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
     return tuple(moved)
 
 
-def _load(db: Database, layout: TableLayout, table: str, rows: Sequence[tuple[SqlValue, ...]]) -> None:
+def _load(db: Database, layout: TableLayout, table: str, columns: Sequence[Sequence[SqlValue]]) -> None:
     """Put many rows, several by one statement: a quarter faster, and other threads run meanwhile."""
-    at_once = max(1, _LOAD_VALUES // len(layout.stored))
-    whole = len(rows) - len(rows) % at_once
+    at_once = max(1, _LOAD_VALUES // len(columns))
+    whole = len(columns[0]) - len(columns[0]) % at_once
     db.conn.executemany(
         print_upsert(layout, table, rows=at_once),
-        (list(chain.from_iterable(rows[at : at + at_once])) for at in range(0, whole, at_once)),
+        (_by_row([column[at : at + at_once] for column in columns]) for at in range(0, whole, at_once)),
     )
-    db.conn.executemany(print_upsert(layout, table), rows[whole:])
+    rest = zip(*(column[whole:] for column in columns), strict=True)
+    db.conn.executemany(print_upsert(layout, table), rest)
+
+
+def _by_row(columns: list[Sequence[SqlValue]]) -> list[SqlValue]:
+    """List the values of one row after the other."""
+    values: list[SqlValue] = [None] * (len(columns) * len(columns[0]))
+    for place, column in enumerate(columns):
+        values[place :: len(columns)] = column
+    return values
 
 
 def _apply_rows(db: Database, layout: TableLayout, table: str, operations: Iterable[RowOperation]) -> None:

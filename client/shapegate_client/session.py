@@ -4,35 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 from shapegate_client.clock import SystemClock
 from shapegate_client.config import ClientSettings, parse_address
 from shapegate_client.ddl import local_name
-from shapegate_client.errors import NotSubscribed, NotUpToDate, SessionClosed
-from shapegate_client.home import Home, owner_of
+from shapegate_client.errors import (
+    ClientError,
+    NotSubscribed,
+    NotUpToDate,
+    SessionClosed,
+    StoreError,
+)
+from shapegate_client.home import Home
+from shapegate_client.membership import heed_memberships, membership_ended
+from shapegate_client.removal import remove_login, remove_org, remove_unlisted
 from shapegate_client.replica import Replica, Tools
 from shapegate_client.status import Stopped, Switching, status_of
-from shapegate_client.store import open_reader
-from shapegate_client.switch import active_principal, log_out, recover, switch_replica
+from shapegate_client.switch import switch_replica
 from shapegate_client.transport import open_http
+from shapegate_client.unfinished import active_principal, recover
 from shapegate_client.uninterrupted import uninterrupted
 from shapegate_client.watch import Board
 from shapegate_wire.identifier import parse_table
+from shapegate_wire.subset import SubsetRequest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from sqlite_utils import Database
 
     from shapegate_client.catalogue import StoredShape
     from shapegate_client.clock import Clock
+    from shapegate_client.journal import OnStep
     from shapegate_client.principal import Credentials, Principal
-    from shapegate_client.status import Status
-    from shapegate_client.switch import OnStep
+    from shapegate_client.status import ShapeProgress, Status
+    from shapegate_client.subset import FetchedSubset
     from shapegate_client.watch import Watcher
     from shapegate_wire.shape import ShapeDefinition
+
+_LOG = logging.getLogger(__name__)
 
 
 class Session:
@@ -46,8 +60,11 @@ class Session:
         # Subscribing, switching and closing wait for each other.
         self._turn = asyncio.Lock()
         self._switching = False
-        self._closed = False
+        self._ended: ClientError | None = None
         board.adopt(replica.generation)
+        self._warden = asyncio.create_task(
+            heed_memberships(tools, board, lambda: self._replica, expel=self._expel), name="shapegate-warden"
+        )
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -79,13 +96,15 @@ class Session:
     ) -> Self:
         """Open the store of the org in use; needs no network, and syncs nothing until `subscribe`.
 
-        Whoever starts a session closes it. Raises NotLoggedIn, BadAddress, StoreLocked if another session has
-        this org open, or another StoreError.
+        Whoever starts a session closes it. Rows of orgs that the issuer lists no more are removed.
+        Raises NotLoggedIn, BadAddress, StoreLocked if another session has this org open, or another
+        StoreError.
         """
         folder, url = Home(home), parse_address("proxy", proxy_url)
         settings = settings or ClientSettings()
         await recover(folder, credentials, url)
         principal = await active_principal(folder, credentials)
+        remove_unlisted(folder, principal)
         board = Board(batches_max=settings.watch_batches_max)
         tools = Tools(
             home=folder,
@@ -110,8 +129,8 @@ class Session:
     @property
     def status(self) -> Status:
         """How the session is doing now."""
-        if self._closed:
-            return Stopped(SessionClosed())
+        if self._ended is not None:
+            return Stopped(self._ended)
         return Switching() if self._switching else status_of(self._replica.progress)
 
     @property
@@ -123,6 +142,11 @@ class Session:
         """
         self._check_open()
         return self._replica.db
+
+    @property
+    def progress(self) -> tuple[ShapeProgress, ...]:
+        """How each subscribed shape is doing now."""
+        return tuple(replace(each) for each in self._replica.progress)
 
     @property
     def subscriptions(self) -> tuple[ShapeDefinition, ...]:
@@ -162,7 +186,7 @@ class Session:
 
         def decided() -> bool:
             failed = any(shape.error for shape in self._replica.progress)
-            return self._closed or (not self._switching and (failed or not missing()))
+            return self._ended is not None or (not self._switching and (failed or not missing()))
 
         if not await self._board.pulse.until(decided, timeout=timeout):
             raise NotUpToDate(tuple(missing()), timeout)
@@ -185,6 +209,30 @@ class Session:
         self._check_open()
         return self._board.watch(self._subscribed(table))
 
+    async def fetch_subset(
+        self,
+        table: str,
+        *,
+        where: str | None = None,
+        params: Sequence[str] = (),
+        order_by: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        timeout: float = 60.0,
+    ) -> FetchedSubset:
+        """Put rows of a subscribed table's shape into the local table that are asked for on demand.
+
+        Meant for shapes with `log=changes_only`, which begin empty. The rows are in step with the stream from
+        then on, also after a restart; a new copy of the table has them no more: a batch that says `replaced`
+        tells so. `where` has `$1`, `$2`, ... of its own. Raises NotSubscribed, MalformedRequest,
+        SubsetNotFetched, SyncStopped, StoreError or SessionClosed.
+        """
+        self._check_open()
+        asked = SubsetRequest(
+            where=where, params=tuple(params), order_by=order_by, limit=limit, offset=offset
+        )
+        return await self._replica.fetch_subset(table, asked, seconds=timeout)
+
     async def acknowledged(self, table: str, txid: int, *, timeout: float = 5.0) -> bool:
         """Wait until the local table holds what a transaction wrote; False if that is not known in time.
 
@@ -194,7 +242,9 @@ class Session:
         self._check_open()
         name = self._subscribed(table)
         held = self._board.acknowledgements
-        await self._board.pulse.until(lambda: self._closed or held.has(name, txid), timeout=timeout)
+        await self._board.pulse.until(
+            lambda: self._ended is not None or held.has(name, txid), timeout=timeout
+        )
         self._check_open()
         return held.has(name, txid)
 
@@ -234,24 +284,53 @@ class Session:
         """
         async with self._turn:
             self._check_open()
-            self._closed = True
+            self._ended = SessionClosed()
             self._board.close()
+            home, credentials = self._tools.home, self._tools.credentials
             try:
-                await log_out(self._tools, self._replica, on_step=on_step)
+                await remove_login(home, credentials, self.principal, close=self._end, on_step=on_step)
             finally:
-                await uninterrupted(self._end())
+                await self._end()
 
     async def close(self) -> None:
         """Stop every sync and close every file and socket; local rows stay; idempotent."""
         async with self._turn:
-            if not self._closed:
-                self._closed = True
+            await self._leave_lost_org()
+            if self._ended is None:
+                self._ended = SessionClosed()
                 self._board.close()
-                await uninterrupted(self._end())
+            await self._end()
 
     async def _end(self) -> None:
+        """Close everything; idempotent."""
+        await uninterrupted(self._close_all())
+
+    async def _close_all(self) -> None:
+        self._warden.cancel()
+        await asyncio.wait([self._warden])
+        await self._release()
+
+    async def _release(self) -> None:
         await self._replica.close()
         await self._tools.http.close()
+
+    async def _expel(self) -> None:
+        async with self._turn:
+            await self._leave_lost_org()
+
+    async def _leave_lost_org(self) -> None:
+        """End the session if the org in use may be entered no more: there is nothing left to show."""
+        error = membership_ended(self._replica)
+        if error is None or self._ended is not None:
+            return
+        self._ended = error
+        self._board.close(error)
+        try:
+            await remove_org(self._tools.home, self.principal, close=self._release)
+        except StoreError as exc:
+            _LOG.error("rows of an org that the user left could not be removed, do it by hand: %s", exc)
+        finally:
+            await uninterrupted(self._release())
 
     def _adopt(self, replica: Replica) -> None:
         self._replica = replica
@@ -264,16 +343,6 @@ class Session:
         return name
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise SessionClosed
-
-
-async def open_rows(credentials: Credentials, *, home: Path) -> tuple[Principal, Database]:
-    """Open the rows of the org in use for reading only, whether a session syncs them or not.
-
-    Needs no network; the caller closes the connection. Raises NotLoggedIn, StoreMissing or StoreError.
-    """
-    folder = Home(home)
-    principal = await active_principal(folder, credentials)
-    owner = owner_of(principal)
-    return principal, open_reader(folder.store_path(owner), owner)
+        ended = self._ended or membership_ended(self._replica)
+        if ended is not None:
+            raise ended

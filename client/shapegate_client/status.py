@@ -61,6 +61,10 @@ class ShapeProgress:
     reachable: bool = True
     up_to_date_at: datetime.datetime | None = None
     """When it was last known to be up to date, in this run or an earlier one."""
+    received_bytes: int = 0
+    """Of bodies of answers, in this run, after decompression."""
+    received_rows: int = 0
+    """Rows that came and changes of rows, in this run, also if they are not committed yet."""
     reason: str = ""
     """Why it was not reachable last."""
     error: ClientError | None = None

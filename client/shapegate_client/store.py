@@ -20,6 +20,7 @@ from sqlite_utils import Database
 from sqlite_utils.db import NoTable
 
 from shapegate_client import catalogue, rows
+from shapegate_client.ahead_table import prepare_ahead, read_ahead, write_ahead
 from shapegate_client.ddl import SLOTS_PREFIX, TAGS_PREFIX, local_name, print_drop, staged_name
 from shapegate_client.errors import StoreDamaged, StoreError, StoreFailed, StoreMissing, UnsafeName
 from shapegate_client.files import FileLock, create_private
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from shapegate_client.fold import Batch, Key
     from shapegate_client.home import StoreOwner
     from shapegate_client.state import Position
+    from shapegate_client.subset import Ahead
     from shapegate_wire.shape import ShapeDefinition
 
 T = TypeVar("T")
@@ -71,6 +73,8 @@ class Commit:
     at: datetime.datetime
     aside: Aside | None = None
     """None changes the rows that are there; else they are replaced by the copy."""
+    ahead: tuple[Ahead, ...] | None = None
+    """The subsets whose rows are newer than the position from now on; None leaves those that are noted."""
 
 
 Moved = tuple[tuple["Key", ...], ...]
@@ -120,6 +124,10 @@ class Store:
         """List what is subscribed in this store."""
         return await self._run(lambda: catalogue.read_shapes(self._db))
 
+    async def shape(self, name: str) -> StoredShape | None:
+        """Read one subscription by its local table; None if there is none."""
+        return await self._run(lambda: catalogue.read_shape(self._db, name))
+
     async def register(self, definition: ShapeDefinition, server_url: str) -> Position | None:
         """Note a subscription, and return the position from which its log continues.
 
@@ -128,6 +136,11 @@ class Store:
         Raises UnsafeName if the local name is taken.
         """
         return await self._run(lambda: self._register(definition, server_url))
+
+    async def ahead(self, definition: ShapeDefinition) -> tuple[Ahead, ...]:
+        """List the subsets whose rows are newer than the position of a subscription."""
+        name = local_name(parse_table(definition.table))
+        return await self._run(lambda: read_ahead(self._db, name))
 
     async def forget(self, definition: ShapeDefinition) -> None:
         """Remove a subscription and its rows."""
@@ -138,6 +151,7 @@ class Store:
                 for table in (name, TAGS_PREFIX + name, SLOTS_PREFIX + name):
                     db.execute(print_drop(table))
                 catalogue.remove_shape(db, name)
+                write_ahead(db, name, ())
 
         await self._run(forget)
 
@@ -198,6 +212,7 @@ class Store:
         for pragma in PRAGMAS:
             connection.execute(pragma)
         catalogue.prepare(self._opened, self.owner)
+        prepare_ahead(self._opened)
         for name in catalogue.staged_tables(self._opened):
             self._opened.table(name).drop()
 
@@ -255,6 +270,8 @@ def _apply(db: Database, commit: Commit) -> Moved:
         moved = rows.apply_batch(db, layout, staged_name(layout), commit.batch)
         rows.replace_rows(db, layout)
     catalogue.write_position(db, layout.name, commit.position, commit.at)
+    if commit.ahead is not None:
+        write_ahead(db, layout.name, commit.ahead)
     return moved
 
 

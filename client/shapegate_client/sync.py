@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
 from shapegate_client.breaker import Draw
 from shapegate_client.config import LiveMode
+from shapegate_client.decode import Inserts
 from shapegate_client.errors import Unreachable
 from shapegate_client.event import Failed, Malformed, Woken
 from shapegate_client.intake import Intake
@@ -18,15 +19,18 @@ from shapegate_client.listening import on_news
 from shapegate_client.slumber import Slept, Vigil
 from shapegate_client.state import Streaming, next_request, resume, wake
 from shapegate_client.step import Again, Deliver, Halt, HangUp, Listen, RenewToken, Restart, Wait
+from shapegate_client.subset_fetch import SubsetFetch
 from shapegate_client.transition import on_answer
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.identifier import parse_table
+from shapegate_wire.message import Change
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from shapegate_client.clock import Clock
     from shapegate_client.config import ClientSettings
+    from shapegate_client.decode import LogItem
     from shapegate_client.event import Answer
     from shapegate_client.principal import AccessToken, Credentials
     from shapegate_client.state import Asking, Position, State
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from shapegate_client.transport import EventStream, Transport
     from shapegate_client.watch import CommittedBatch
     from shapegate_wire.shape import ShapeDefinition
+    from shapegate_wire.subset import SubsetRequest
 
 T = TypeVar("T")
 
@@ -48,6 +53,10 @@ class SyncReport(Protocol):
 
     def answered(self, *, up_to_date: bool) -> None:
         """The proxy gave an answer that fits, maybe up to the end of the log."""
+        ...
+
+    def received(self, *, body_bytes: int = 0, rows: int = 0) -> None:
+        """A part of an answer came, or all of it was understood."""
         ...
 
     def unreachable(self, reason: str) -> None:
@@ -70,6 +79,7 @@ class ShapeSync:
         report: SyncReport,
     ) -> None:
         self._definition = definition
+        self._store = store
         self._transport = transport
         self._credentials = credentials
         self._organization_id = store.owner.organization_id
@@ -91,13 +101,32 @@ class ShapeSync:
     async def run(self, position: Position | None) -> None:
         """Sync from a stored position until cancelled. Raises ClientError when it can go on no more."""
         state: State = resume(position)
-        self._intake.resume(position)
+        self._intake.resume(position, () if position is None else await self._store.ahead(self._definition))
         try:
             while True:
                 step = await (self._listen(state) if isinstance(state, Streaming) else self._exchange(state))
                 state = await self._carry_out(step)
         finally:
             self._hang_up()
+
+    async def fetch_subset(self, subset: SubsetRequest) -> CommittedBatch:
+        """Put rows into the table that are asked for on demand, while `run` goes on in another task.
+
+        Waits while nothing is complete yet; the caller bounds the time. Raises ClientError.
+        """
+        fetch = SubsetFetch(
+            self._definition,
+            subset,
+            organization_id=self._organization_id,
+            intake=self._intake,
+            transport=self._transport,
+            credentials=self._credentials,
+            clock=self._clock,
+        )
+        batch = await fetch.run()
+        if batch.inserted:
+            self._report.committed(batch)
+        return batch
 
     async def _exchange(self, state: Asking) -> Step:
         asked_at = self._clock.monotonic()
@@ -120,7 +149,9 @@ class ShapeSync:
         self._token, self._rejected = token, None
         streams = self._settings.live_mode is LiveMode.SSE
         request = next_request(state, self._definition, streams=streams)
-        answer, self._stream = await self._transport.ask(request, token)
+        answer, self._stream = await self._transport.ask(
+            request, token, on_bytes=lambda count: self._report.received(body_bytes=count)
+        )
         return answer
 
     async def _carry_out(self, step: Step) -> State:
@@ -186,6 +217,11 @@ class ShapeSync:
             batch = await self._intake.take(step.messages, step.state.position, up_to_date=step.up_to_date)
         except MalformedResponse as exc:
             return decide(Malformed(str(exc)))
+        self._report.received(rows=sum(map(_count_rows, step.messages)))
         if batch is not None:
             self._report.committed(batch)
         return step
+
+
+def _count_rows(item: LogItem) -> int:
+    return len(item) if isinstance(item, Inserts) else isinstance(item, Change)

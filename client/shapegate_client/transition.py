@@ -136,9 +136,12 @@ def _on_opened(state: Asking, head: ResponseHead, at: float, draw: Draw) -> Step
 
 
 def _on_no_content(state: Asking, draw: Draw) -> Step:
-    """Accept a 204 as up-to-date (REQUIREMENTS C-22); at the start of a log it says nothing at all."""
-    if isinstance(state, Initial):
-        return on_malformed(state, "a 204 came for the start of the log", draw)
+    """Accept a 204 as up-to-date where the end of the log was seen before (REQUIREMENTS C-22).
+
+    Anywhere else messages may wait for theirs, and half of a state would be shown (SECURITY L-02).
+    """
+    if not isinstance(state, Live):
+        return on_malformed(state, "a 204 came before the end of the log", draw)
     return _advance(state, state.position, (), at_end=True)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import aiohttp
 
@@ -24,10 +24,11 @@ from shapegate_client.event import (
     read_opening,
 )
 from shapegate_client.stream import StreamReader
+from shapegate_client.subset_event import addressed, read_subset_event
 from shapegate_wire import names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from yarl import URL
 
@@ -35,7 +36,13 @@ if TYPE_CHECKING:
     from shapegate_client.config import ClientSettings
     from shapegate_client.event import Answer, News
     from shapegate_client.principal import AccessToken
+    from shapegate_client.subset_event import SubsetAnswer
     from shapegate_wire.request import ShapeRequest
+
+    OnBytes = Callable[[int], None]
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 HEADER_BYTES_MAX: Final = 65_536
 """`electric-schema` of a wide table is longer than aiohttp's default allows (SECURITY W-08)."""
@@ -43,8 +50,19 @@ INLINE_BYTES_MAX: Final = 65_536
 """Larger bodies are parsed on a thread, so that the event loop goes on."""
 _BLOCK_BYTES: Final = 262_144
 _EVENTS: Final = "text/event-stream"
+_JSON: Final = "application/json"
 _WITHOUT_BODY: Final = (204, 401, 409)
 """Their status says all: a body that an intermediary spoiled must not hide it (REQUIREMENTS C-13)."""
+
+
+class Parse(Protocol[T_co]):
+    """What says of a complete answer what it is."""
+
+    def __call__(
+        self, status: int, headers: Mapping[str, str], body: bytes, *, retry_after: float | None
+    ) -> T_co:
+        """Look at status, headers and body."""
+        ...
 
 
 def open_http() -> aiohttp.ClientSession:
@@ -77,35 +95,63 @@ class Transport:
         self._settings = settings
         self._clock = clock
 
-    async def ask(self, request: ShapeRequest, token: AccessToken) -> tuple[Answer, EventStream | None]:
+    async def ask(
+        self,
+        request: ShapeRequest,
+        token: AccessToken,
+        *,
+        on_bytes: OnBytes = lambda _bytes: None,
+    ) -> tuple[Answer, EventStream | None]:
         """Ask once and say what came back; never raises but when cancelled.
 
-        With StreamOpened comes the stream, which the caller closes.
+        With StreamOpened comes the stream, which the caller closes. `on_bytes` hears of each part of a body.
         """
         seconds = self._settings.live_seconds if request.live else self._settings.chunk_seconds
+        read = partial(self._answer, request, on_bytes=on_bytes)
+        answer = await self._exchange(request, token, seconds, read)
+        return (answer, None) if isinstance(answer, Failed) else answer
+
+    async def ask_subset(self, request: ShapeRequest, token: AccessToken) -> SubsetAnswer:
+        """Ask for some rows of a shape and say what came back; never raises but when cancelled."""
+        read = partial(self._read_answer, parse=read_subset_event)
+        return await self._exchange(request, token, self._settings.chunk_seconds, read)
+
+    async def _exchange(
+        self,
+        request: ShapeRequest,
+        token: AccessToken,
+        seconds: float,
+        read: Callable[[aiohttp.ClientResponse], Awaitable[T]],
+    ) -> T | Failed:
+        method, query, body = addressed(request)
+        headers = {
+            "authorization": f"Bearer {token.value}",
+            "accept": _EVENTS if request.live_sse else _JSON,
+        }
+        if body is not None:
+            headers["content-type"] = _JSON
         try:
             async with asyncio.timeout(seconds):
-                response = await self._http.get(
-                    self._url.with_query(request.to_query()),
-                    headers={
-                        "authorization": f"Bearer {token.value}",
-                        "accept": _EVENTS if request.live_sse else "application/json",
-                    },
+                response = await self._http.request(
+                    method,
+                    self._url.with_query(query),
+                    data=body,
+                    headers=headers,
                     allow_redirects=False,
                     timeout=self._timeout(),
                 )
                 try:
-                    return await self._answer(request, response)
+                    return await read(response)
                 except BaseException:
                     response.close()
                     raise
         except TimeoutError:
-            return Failed(reason="it did not answer in time"), None
+            return Failed(reason="it did not answer in time")
         except aiohttp.ClientError as exc:
-            return Failed(reason=_explain(exc)), None
+            return Failed(reason=_explain(exc))
 
     async def _answer(
-        self, request: ShapeRequest, response: aiohttp.ClientResponse
+        self, request: ShapeRequest, response: aiohttp.ClientResponse, *, on_bytes: OnBytes
     ) -> tuple[Answer, EventStream | None]:
         if request.live_sse and response.status == 200 and response.content_type == _EVENTS:
             opening = read_opening(response.headers)
@@ -113,13 +159,17 @@ class Transport:
                 return opening, EventStream(response, settings=self._settings)
             response.close()
             return opening, None
+        parse = partial(read_event, live=request.live)
+        return await self._read_answer(response, parse=parse, on_bytes=on_bytes), None
+
+    async def _read_answer(
+        self, response: aiohttp.ClientResponse, *, parse: Parse[T], on_bytes: OnBytes = lambda _bytes: None
+    ) -> T | Malformed:
         if response.status in _WITHOUT_BODY:
             response.close()
-            return read_event(
-                response.status, response.headers, b"", live=request.live, retry_after=None
-            ), None
+            return parse(response.status, response.headers, b"", retry_after=None)
         try:
-            body = await self._read(response)
+            body = await self._read(response, on_bytes)
         except aiohttp.ClientPayloadError:
             if response.status == 200:
                 raise
@@ -127,23 +177,22 @@ class Transport:
             body = b""
         if body is None:
             response.close()
-            return Malformed(f"the body has more than {self._settings.body_bytes_max} bytes"), None
+            return Malformed(f"the body has more than {self._settings.body_bytes_max} bytes")
         retry_after = parse_retry_after(response.headers.get(names.RETRY_AFTER), now=self._clock.now())
-        parse = partial(
-            read_event, response.status, response.headers, body, live=request.live, retry_after=retry_after
-        )
-        return (parse() if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parse)), None
+        parsed = partial(parse, response.status, response.headers, body, retry_after=retry_after)
+        return parsed() if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parsed)
 
     def _timeout(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
             total=None, connect=self._settings.connect_seconds, sock_read=self._settings.read_seconds
         )
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes | None:
+    async def _read(self, response: aiohttp.ClientResponse, on_bytes: OnBytes) -> bytes | None:
         """Read the whole body; None if it is larger than allowed."""
         body = bytearray()
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
             body += block
+            on_bytes(len(block))
             if len(body) > self._settings.body_bytes_max:
                 return None
         return bytes(body)

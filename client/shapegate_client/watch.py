@@ -121,11 +121,11 @@ class Board:
             watcher.clear()
         self.pulse.beat()
 
-    def close(self) -> None:
-        """End every watcher."""
+    def close(self, error: ClientError | None = None) -> None:
+        """End every watcher; an error is raised by each."""
         self.generation = -1
         for watcher in self._watchers:
-            watcher.end()
+            watcher.end(error)
         self.pulse.beat()
 
     def committed(self, generation: int, batch: CommittedBatch) -> None:

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.client.servers import Gate, Issuer, served
+from tests.client.servers import Gate, Issuer, served, stall
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def begin(home: Path, *arguments: str, **environment: str) -> asyncio.subp
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring", **environment},
     )
 
 
@@ -83,6 +83,16 @@ async def servers() -> AsyncIterator[Servers]:
         yield Servers(gate=gate, issuer=issuer, proxy_url=proxy_url, issuer_url=issuer_url)
 
 
+def kept_in(home: Path) -> list[str]:
+    """The files with a login, rows or addresses."""
+    return sorted(path.name for path in home.rglob("*") if path.suffix in (".sqlite3", ".json"))
+
+
+def damage(home: Path) -> None:
+    for store in home.glob("stores/*/*.sqlite3"):
+        store.write_bytes(b"not a database any more, " * 1000)
+
+
 async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
     home = tmp_path / "a home"
     async with servers() as running:
@@ -116,7 +126,7 @@ async def test_a_day_at_the_command_line(tmp_path: Path) -> None:
         said = await shapegate(home, *query)
         assert said.code == 4
         assert "log in" in said.err
-        assert not list(home.glob("stores/*/*"))
+        assert kept_in(home) == ["profile.json"]
 
 
 async def test_watch_prints_commits_until_interrupted_while_query_reads_and_switch_is_refused(
@@ -175,8 +185,76 @@ async def test_a_damaged_store_asks_to_sync_again(tmp_path: Path) -> None:
     async with servers() as running:
         await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
         await shapegate(tmp_path, "sync", "items")
-        for store in tmp_path.glob("stores/*/*.sqlite3"):  # noqa: ASYNC240  # a test
-            store.write_bytes(b"not a database any more, " * 1000)
+        damage(tmp_path)
         said = await shapegate(tmp_path, "sync", "items")
         assert said.code == 5
-        assert "sync again" in said.err
+        assert "sync --fresh" in said.err
+        said = await shapegate(tmp_path, "sync", "--fresh", "--json", "items")
+        assert json.loads(said.out) == [{"table": "items", "rows": 2}]
+
+
+async def test_machines_read_json_and_lines(tmp_path: Path) -> None:
+    async with servers() as running:
+        await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
+        listed = json.loads((await shapegate(tmp_path, "orgs", "--json")).out)
+        assert [(each["slug"], each["in_use"]) for each in listed] == [("acme", True), ("globex", False)]
+        described = json.loads((await shapegate(tmp_path, "status", "--json")).out)
+        assert "credentials.json" in described["login_kept_in"]
+        watching = await begin(tmp_path, "watch", "items")
+        assert watching.stdout is not None
+        async with asyncio.timeout(WAIT):
+            assert (await watching.stdout.readline()).startswith(b"complete\titems\tat ")
+            running.gate.commit("acme", "items", ("insert", 3, "a3"), ("update", 1, "n"), ("delete", 2, None))
+            lines = [await watching.stdout.readline() for _ in range(3)]
+            assert lines == [b"insert\titems\t3\n", b"update\titems\t1\n", b"delete\titems\t2\n"]
+        watching.send_signal(signal.SIGINT)
+        async with asyncio.timeout(WAIT):
+            assert await watching.wait() == 130
+
+
+async def test_an_interrupted_sync_ends_at_once_and_goes_on_the_next_time(tmp_path: Path) -> None:
+    async with servers() as running:
+        await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
+        running.gate.failing = stall
+        syncing = await begin(tmp_path, "sync", "items")
+        async with asyncio.timeout(WAIT):
+            await running.gate.asked.wait()
+            syncing.send_signal(signal.SIGINT)
+            out, err = await syncing.communicate()
+        assert (syncing.returncode, out, err.strip()) == (130, b"", b"")
+        running.gate.failing = None
+        assert (await shapegate(tmp_path, "sync", "items")).out == "table\trows\nitems\t2\n"
+
+
+async def test_a_switch_back_needs_no_network_while_the_token_lives(tmp_path: Path) -> None:
+    async with servers() as running:
+        await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
+        await shapegate(tmp_path, "sync", "items")
+        assert (await shapegate(tmp_path, "switch", "globex")).code == 0
+    assert (await shapegate(tmp_path, "switch", "acme")).code == 0
+    assert (await shapegate(tmp_path, "query", "SELECT title FROM items")).out == "title\na1\na2\n"
+    said = await shapegate(tmp_path, "switch", "initech")
+    assert said.code == 3
+
+
+async def test_T_09_who_is_no_member_any_more_is_told_so_and_has_no_rows_left(tmp_path: Path) -> None:
+    async with servers() as running:
+        await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
+        await shapegate(tmp_path, "sync", "items")
+        del running.issuer.members["acme"]
+        running.gate.tokens = {"none": "acme"}
+        said = await shapegate(tmp_path, "sync")
+        assert said.code == 4
+        assert "no member of org 'acme' any more" in said.err
+        assert (await shapegate(tmp_path, "query", "SELECT * FROM items")).code == 1
+        assert not any(name.endswith(".sqlite3") for name in kept_in(tmp_path))
+        assert (await shapegate(tmp_path, "logout")).code == 0
+
+
+async def test_T_06_logout_works_with_a_damaged_store_and_without_network(tmp_path: Path) -> None:
+    async with servers() as running:
+        await shapegate(tmp_path, *running.login(), SHAPEGATE_PASSWORD="correct")
+        await shapegate(tmp_path, "sync", "items")
+    damage(tmp_path)
+    assert (await shapegate(tmp_path, "logout")).code == 0
+    assert kept_in(tmp_path) == ["profile.json"]

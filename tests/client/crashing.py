@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from shapegate_client import Session, ShapeDefinition, Step
+from shapegate_client.files import remove_private
 from shapegate_client.fold import EMPTY, fold
 from shapegate_client.home import StoreOwner
-from shapegate_client.store import Store
+from shapegate_client.store import Store, open_reader
 from tests.client.builders import DEFINITION, insert, layout, position
 from tests.client.ports import FixedCredentials
 
@@ -35,7 +36,7 @@ class KeptCredentials(FixedCredentials):
 
     async def logout(self) -> None:
         await super().logout()
-        self._mark.unlink(missing_ok=True)
+        remove_private(self._mark)
 
 
 async def leave(home: Path, url: str, what: str, name: str) -> None:
@@ -64,7 +65,21 @@ async def apply_for_ever(path: Path) -> None:
         print(done, flush=True)  # noqa: T201  # tells the test how far it is
 
 
+def read_states(path: Path, count: int) -> None:
+    """Read until so many states of `apply_for_ever` were seen, each of them whole."""
+    seen = set[str]()
+    while len(seen) < count:
+        db = open_reader(path, OWNER)
+        rows = {row["id"]: row["title"] for row in db.table("items").rows}
+        db.close()
+        assert set(rows) == set(range(int(rows[0]) + 1)), "a part of a batch was seen"
+        seen.add(rows[0])
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "apply":
         asyncio.run(apply_for_ever(Path(sys.argv[2])))
+    if sys.argv[1] == "read":
+        read_states(Path(sys.argv[2]), int(sys.argv[3]))
+        sys.exit()
     asyncio.run(leave(Path(sys.argv[1]), *sys.argv[2:]))

@@ -6,7 +6,7 @@ import asyncio
 import datetime
 from typing import TYPE_CHECKING
 
-from shapegate_client.errors import LoginRequired, NotAMember, NotLoggedIn, Unreachable
+from shapegate_client.errors import LoginRequired, MembershipEnded, NotAMember, NotLoggedIn, Unreachable
 from shapegate_client.principal import AccessToken, Organization, Principal
 
 if TYPE_CHECKING:
@@ -56,6 +56,9 @@ class FixedCredentials:
         self.offline = False
         self.refused = False
         self.logged_in = True
+        self.organizations: tuple[Organization, ...] = (ACME, GLOBEX)
+        self.ended: set[str] = set()
+        """Orgs of which the issuer says that Ada is no member any more."""
         self.answers_with: str | None = None
         self.before_switch: Callable[[], None] = lambda: None
         self.serial = 0
@@ -71,6 +74,8 @@ class FixedCredentials:
             raise Unreachable("token issuer", "scripted")
         if self.refused:
             raise LoginRequired("scripted")
+        if organization_id in self.ended:
+            raise MembershipEnded(organization_id)
         if rejected is not None:
             self.rejections.append(rejected)
             self.serial += 1
@@ -87,6 +92,8 @@ class FixedCredentials:
         known = {each.id: each for each in (ACME, GLOBEX)}
         if organization_id not in known:
             raise NotAMember(organization_id)
+        if organization_id in self.ended:
+            raise MembershipEnded(organization_id)
         return self._principal(known[self.answers_with or organization_id])
 
     async def logout(self) -> None:
@@ -98,5 +105,5 @@ class FixedCredentials:
             user_id="ada",
             email="ada@acme.example",
             organization=organization,
-            organizations=(ACME, GLOBEX),
+            organizations=self.organizations,
         )

@@ -228,6 +228,7 @@ class Issuer:
         self.access: dict[str, str] = {}
         self.refusing: int | None = None
         self.revoked: list[str] = []
+        self.lists_orgs = True
         self.answer_as: str | None = None
         """Names an org in every answer, whatever was asked for."""
         self._serial = 0
@@ -246,6 +247,8 @@ class Issuer:
             good = body["password"] == "correct"
             return self._grant("acme") if good else self._refuse(401)
         if path == "refresh":
+            if self.refresh.get(body["refresh_token"], "acme") not in self.members:
+                return self._refuse(403, "not_a_member")
             org = self.refresh.pop(body["refresh_token"], None)
             return self._grant(org) if org else self._refuse(401)
         if bearer not in self.access:
@@ -255,12 +258,12 @@ class Issuer:
             return web.Response(status=204)
         return (
             self._grant(body["organization_id"])
-            if body["organization_id"] in self.members
-            else self._refuse(403)
+            if {body["organization_id"], self.access[bearer]} <= self.members.keys()
+            else self._refuse(403, "not_a_member")
         )
 
-    def _refuse(self, code: int) -> web.Response:
-        return web.json_response({"message": "scripted refusal", "code": "no", "hint": ""}, status=code)
+    def _refuse(self, status: int, code: str = "no") -> web.Response:
+        return web.json_response({"message": "scripted refusal", "code": code, "hint": ""}, status=status)
 
     def _grant(self, org: str) -> web.Response:
         self._serial += 1
@@ -279,6 +282,6 @@ class Issuer:
                 "issuer": "urn:test",
                 "user": {"id": "ada", "email": "ada@acme.example"},
                 "organization": {"id": named, "slug": named, "name": named, "role": "member"},
-                "organizations": orgs,
+                **({"organizations": orgs} if self.lists_orgs else {}),
             }
         )

@@ -62,7 +62,9 @@ def test_an_answer_that_is_none_or_contradicts_its_token_is_refused(changes: dic
 
 
 def test_the_org_of_the_tokens_is_always_listed() -> None:
-    assert [each.id for each in granted(organizations=[GLOBEX]).organizations] == ["globex", "acme"]
+    listed = granted(organizations=[GLOBEX]).organizations
+    assert listed is not None
+    assert [each.id for each in listed] == ["globex", "acme"]
 
 
 def test_a_login_whose_first_org_is_gone_stands_in_the_one_it_has_tokens_for() -> None:

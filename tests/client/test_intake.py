@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,10 +13,20 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shapegate_client.errors import StoreFailed
-from shapegate_client.intake import Intake
+from shapegate_client.intake import Intake, SubsetBehind
 from shapegate_client.store import Store
+from shapegate_client.watch import CommittedBatch
 from shapegate_wire.errors import MalformedResponse
-from shapegate_wire.message import Change, MoveIn, MoveOut, MovePattern, Operation, SnapshotEnd
+from shapegate_wire.message import (
+    Change,
+    MoveIn,
+    MoveOut,
+    MovePattern,
+    Operation,
+    SnapshotEnd,
+    SubsetRows,
+    UpToDate,
+)
 from shapegate_wire.visibility import Visibility
 from tests.client.builders import DEFINITION, TABLE, delete, insert, position, update
 from tests.client.crashing import OWNER
@@ -25,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from shapegate_client.watch import CommittedBatch
     from shapegate_wire.message import Message
 
 
@@ -169,6 +180,116 @@ async def test_C_48_the_end_of_a_move_in_acknowledges_nothing(tmp_path: Path) ->
         assert aside is not None
         assert aside.replaced
         assert not aside.acknowledges(5)
+
+
+def subset(*rows: Change, xmin: int = 10, running: tuple[int, ...] = (), lsn: int = 500) -> SubsetRows:
+    """Rows as of a moment at which all transactions below 20 had begun."""
+    return SubsetRows(rows=rows, end=SnapshotEnd(xmin=xmin, xmax=20, xip_list=running), database_lsn=lsn)
+
+
+async def put(intake: Intake, rows: SubsetRows) -> CommittedBatch | SubsetBehind:
+    async with intake.held_still():
+        return await intake.take_subset(rows)
+
+
+def by(txid: int, change: Change) -> Change:
+    return replace(change, txids=(txid,))
+
+
+async def test_C_47_rows_of_a_subset_do_not_go_back_in_time_also_after_a_restart(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf")
+        batch = await put(intake, subset(insert(1, "new"), insert(2, "new"), running=(12,)))
+        assert isinstance(batch, CommittedBatch)
+        assert batch.inserted == ((1,), (2,))
+        assert titles(store) == {1: "new", 2: "new"}
+        seen = await take(intake, "5_0", by(11, update(1, title="old")), by(11, delete(2)), UpToDate(300))
+        assert titles(store) == {1: "new", 2: "new"}
+        assert seen is not None
+        assert seen.acknowledges(11)
+        resumed = Intake(TABLE, store, organization_id="acme", clock=HeldClock(), pending_rows_max=100)
+        resumed.resume(position("5_0"), await store.ahead(DEFINITION))
+        await take(resumed, "6_0", by(19, update(1, title="old")), by(12, update(2, title="newer")))
+        assert titles(store) == {1: "new", 2: "newer"}
+        await take(resumed, "7_0", by(20, delete(1)), UpToDate(500))
+        assert titles(store) == {2: "newer"}
+        assert await store.ahead(DEFINITION) == ()
+
+
+async def test_C_47_a_snapshot_that_lacks_what_the_stream_has_brought_is_not_taken(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf", insert(1))
+        await take(intake, "5_0", by(12, delete(1)))
+        assert await put(intake, subset(insert(1), running=(12,))) == SubsetBehind()
+        assert titles(store) == {}
+        await put(intake, subset(insert(2)))
+        assert await put(intake, subset(insert(2, "older"), running=(11,))) == SubsetBehind()
+        assert titles(store) == {2: "title"}
+
+
+async def test_C_47_a_subset_waits_for_the_up_to_date_of_what_is_pending(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        putting = asyncio.create_task(put(intake, subset(insert(1, "subset"))))
+        await take(intake, "0_0", insert(1, "snapshot"), up_to_date=False)
+        assert not putting.done()
+        await take(intake, "0_inf")
+        await putting
+        assert titles(store) == {1: "subset"}
+
+
+async def test_C_47_nothing_is_taken_in_while_a_subset_is_on_its_way(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf")
+        async with intake.held_still():
+            taking = asyncio.create_task(take(intake, "5_0", by(30, delete(1))))
+            await intake.take_subset(subset(insert(1)))
+            assert not taking.done()
+        await taking
+        assert titles(store) == {}
+
+
+async def test_C_47_C_44_what_is_discarded_is_dropped_again_when_it_comes_again(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf")
+        await put(intake, subset(insert(1, "new")))
+        moved_in = insert(1, "moved in")
+        await take(intake, "5_0", moved_in, up_to_date=False)
+        intake.discard()
+        await take(intake, "6_0", by(15, update(1, title="old")))
+        assert titles(store) == {1: "new"}
+        await take(intake, "7_0", moved_in, by(15, update(1, title="again")))
+        assert titles(store) == {1: "again"}
+
+
+async def test_C_47_L_04_a_new_copy_knows_nothing_of_subsets_before_it(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf")
+        await put(intake, subset(insert(1, "subset")))
+        async with intake.held_still():
+            intake.restart()
+            await intake.take_subset(subset(insert(2, "subset")))
+            assert titles(store) == {1: "subset", 2: "subset"}
+        await take(intake, "0_0", by(15, insert(1, "copy")), up_to_date=False)
+        batch = await take(intake, "0_inf")
+        assert batch is not None
+        assert batch.replaced
+        assert titles(store) == {1: "copy"}
+        assert await store.ahead(DEFINITION) == ()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_C_47_a_cancelled_caller_leaves_no_rows_without_their_note(tmp_path: Path, turns: int) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf")
+        putting = asyncio.create_task(put(intake, subset(insert(1, "new"))))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        putting.cancel()
+        await asyncio.wait([putting])
+        noted = await store.ahead(DEFINITION)
+        assert titles(store) == ({1: "new"} if noted else {})
+        await take(intake, "5_0", by(11, insert(1, "old")))
+        assert titles(store) == {1: "new" if noted else "old"}
 
 
 async def test_a_poll_without_news_writes_nothing(tmp_path: Path) -> None:

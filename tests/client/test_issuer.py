@@ -14,6 +14,7 @@ from shapegate_client.errors import (
     IssuerFault,
     LoginRefused,
     LoginRequired,
+    MembershipEnded,
     NotAMember,
     NotLoggedIn,
     StoreFailed,
@@ -62,7 +63,7 @@ async def test_L_11_tokens_lie_in_a_private_file_and_in_no_repr(tmp_path: Path) 
         credentials = await logged_in(url, tmp_path)
         token = await credentials.token("acme")
     assert stat.S_IMODE((tmp_path / "credentials.json").stat().st_mode) == 0o600  # a test
-    login = Vault(tmp_path).read()
+    login = await Vault(tmp_path, keyring=None).read()
     for text in (repr(token), repr(login), repr(credentials)):
         assert token.value not in text
         assert "refresh-1" not in text
@@ -166,7 +167,7 @@ async def test_a_switch_keeps_the_tokens_of_both_orgs_and_works_back_offline(tmp
             await credentials.switch("initech")
     assert (await credentials.switch("acme")).organization.id == "acme"
     assert (await credentials.token("globex")).organization_id == "globex"
-    assert issuer.asked == ["login", "switch", "switch"]
+    assert issuer.asked == ["login", "switch", "switch", "switch"]
 
 
 async def test_an_ended_session_of_one_org_is_opened_anew_from_another(tmp_path: Path) -> None:
@@ -217,3 +218,69 @@ async def test_a_damaged_login_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "credentials.json").write_bytes(b"{")  # a test
     with pytest.raises(StoreFailed, match="log in again"):
         await IssuerCredentials("http://127.0.0.1:9", home=tmp_path).principal()
+
+
+@pytest.mark.parametrize("jump", [86_400.0, -86_400.0])
+async def test_L_12_a_clock_that_jumps_costs_a_renewal_and_nothing_else(tmp_path: Path, jump: float) -> None:
+    issuer, clock = Issuer(), HeldClock()
+    async with served(issuer.app) as url:
+        credentials = await logged_in(url, tmp_path, clock)
+        first = await credentials.token("acme")
+        clock.advance(jump)
+        rejected = await credentials.token("acme")
+        # Set back, the clock shows a token as good that has ended: then the proxy's 401 tells.
+        token = await credentials.token("acme", rejected=first)
+        assert token.value != first.value
+        assert token.expires_at > clock.now()
+        assert await credentials.token("acme") == token
+    assert issuer.asked == ["login", "refresh"]
+    assert (rejected == first) == (jump < 0)
+
+
+async def test_L_12_a_clock_set_ahead_while_offline_ends_no_login(tmp_path: Path) -> None:
+    issuer, clock = Issuer(), HeldClock()
+    async with served(issuer.app) as url:
+        credentials = await logged_in(url, tmp_path, clock)
+    clock.advance(10 * 365 * 86_400.0)
+    with pytest.raises(Unreachable):
+        await credentials.token("acme")
+    clock.advance(-10 * 365 * 86_400.0)
+    assert (await credentials.token("acme")).organization_id == "acme"
+
+
+async def test_T_09_only_the_issuers_word_for_it_ends_a_membership_and_it_can_come_back(
+    tmp_path: Path,
+) -> None:
+    issuer = Issuer()
+    async with served(issuer.app) as url:
+        credentials = await logged_in(url, tmp_path)
+        token = await credentials.token("acme")
+        name = issuer.members.pop("acme")
+        for _ in range(2):
+            with pytest.raises(MembershipEnded):
+                await credentials.token("acme", rejected=token)
+        issuer.members["acme"] = name
+        assert (await credentials.token("acme", rejected=token)).value != token.value
+
+
+async def test_T_09_a_lost_org_does_not_keep_from_entering_others(tmp_path: Path) -> None:
+    issuer, clock = Issuer(), HeldClock()
+    issuer.members["initech"] = "Initech"
+    async with served(issuer.app) as url:
+        credentials = await logged_in(url, tmp_path, clock)
+        await credentials.switch("globex")
+        del issuer.members["acme"]
+        assert (await credentials.switch("initech")).organization.id == "initech"
+        assert "acme" not in {each.id for each in (await credentials.principal()).organizations}
+        with pytest.raises(NotAMember):
+            await credentials.switch("acme")
+
+
+async def test_an_issuer_that_lists_no_orgs_takes_none_away(tmp_path: Path) -> None:
+    issuer = Issuer()
+    issuer.lists_orgs = False
+    async with served(issuer.app) as url:
+        credentials = await logged_in(url, tmp_path)
+        await credentials.switch("globex")
+        await credentials.token("globex", rejected=await credentials.token("globex"))
+        assert {each.id for each in (await credentials.principal()).organizations} == {"acme", "globex"}

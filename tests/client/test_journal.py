@@ -8,15 +8,24 @@ import pytest
 
 from shapegate_client.errors import StoreFailed
 from shapegate_client.home import Home
-from shapegate_client.journal import LogoutNote, Note, SwitchNote, drop_note, read_note, write_note
+from shapegate_client.journal import (
+    LogoutNote,
+    Note,
+    RemovalNote,
+    SwitchNote,
+    drop_note,
+    read_note,
+    write_note,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SWITCH = SwitchNote(issuer="i", user_id="u", left="a", entered="b", keep=False, definitions=("[]",))
+REMOVAL = RemovalNote(issuer="i", user_id="u", organization_id="a")
 
 
-@pytest.mark.parametrize("note", [SWITCH, LogoutNote(issuer="i", user_id="u")])
+@pytest.mark.parametrize("note", [SWITCH, LogoutNote(issuer="i", user_id="u"), REMOVAL])
 def test_a_note_reads_back_until_it_is_dropped(tmp_path: Path, note: Note) -> None:
     home = Home(tmp_path)
     assert read_note(home) is None

@@ -545,3 +545,80 @@ async def test_nothing_is_asked_and_nothing_leaks_where_nobody_is_logged_in(tmp_
         await Session.start(NOWHERE, credentials, home=tmp_path)
     with pytest.raises(NotLoggedIn):
         await open_rows(credentials, home=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "state", ["new", "connecting", "live", "offline", "needs login", "stopped", "switched", "unsubscribed"]
+)
+async def test_C_12_a_session_closes_cleanly_in_any_state(tmp_path: Path, state: str) -> None:
+    gate, credentials = gate_with_rows(), FixedCredentials()
+    async with served(gate.app) as url, opened(url, tmp_path, credentials) as session:
+        if state == "connecting":
+            gate.failing = stall
+            await session.subscribe(ITEMS)
+            await asyncio.wait_for(gate.asked.wait(), WAIT)
+        elif state != "new":
+            await synced(session)
+        if state == "offline":
+            gate.failing = cut
+            gate.create("acme", "items", {})
+            assert await session.reached(OfflineSince, timeout=WAIT)
+        elif state in ("needs login", "stopped"):
+            credentials.refused = state == "needs login"
+            gate.failing = status(403) if state == "stopped" else None
+            gate.create("acme", "items", {})
+            assert await session.reached(NeedsLogin, Stopped, timeout=WAIT)
+        elif state == "switched":
+            await session.switch("globex")
+        elif state == "unsubscribed":
+            await session.unsubscribe("items")
+        await asyncio.wait_for(asyncio.gather(session.close(), session.close()), WAIT)
+        assert isinstance(session.status, Stopped)
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("shapegate-")]
+
+
+async def test_a_close_during_a_switch_waits_for_its_end(tmp_path: Path) -> None:
+    gate = gate_with_rows()
+    async with served(gate.app) as url, opened(url, tmp_path) as session:
+        await synced(session)
+        closing: list[asyncio.Task[None]] = []
+
+        def close_at(step: Step) -> None:
+            if step is Step.QUIESCED:
+                closing.append(asyncio.create_task(session.close()))
+
+        principal = await session.switch("globex", on_step=close_at)
+        await closing[0]
+        assert principal.organization.id == "globex"
+        assert isinstance(session.status, Stopped)
+        assert not (tmp_path / "journal.json").exists()  # a test
+
+
+async def test_a_switch_that_failed_does_not_wake_a_shape_that_was_stopped(tmp_path: Path) -> None:
+    gate = gate_with_rows()
+    async with served(gate.app) as url, opened(url, tmp_path) as session:
+        await synced(session)
+        await session.subscribe(ShapeDefinition(table="secrets"))
+        assert await session.reached(Stopped, timeout=WAIT)
+        with pytest.raises(NotAMember):
+            await session.switch("initech")
+        assert isinstance(session.status, Stopped)
+        asked = sum("secrets" in each["table"] for each in gate.requests)
+        watcher = session.watch("items")
+        gate.commit("acme", "items", ("insert", 9, "still"))
+        while 9 not in titles(session.db):
+            await following(watcher)
+        assert sum("secrets" in each["table"] for each in gate.requests) == asked == 1
+
+
+async def test_the_progress_counts_rows_and_bytes_of_each_table(tmp_path: Path) -> None:
+    gate = gate_with_rows()
+    async with served(gate.app) as url, opened(url, tmp_path) as session:
+        await synced(session)
+        (progress,) = session.progress
+        assert (progress.table, progress.received_rows, progress.complete) == ("items", 2, True)
+        assert progress.received_bytes > 100
+        watcher = session.watch("items")
+        gate.commit("acme", "items", ("insert", 3, "a3"), ("delete", 1, None))
+        await following(watcher)
+        assert (progress.received_rows, session.progress[0].received_rows) == (2, 4)

@@ -124,3 +124,35 @@ async def test_L_10_a_kill_between_or_inside_of_commits_leaves_rows_and_position
         assert rows[0] == str(at.offset.lsn)
         assert set(rows) == set(range(at.offset.lsn + 1))
         last = at.offset.lsn
+
+
+async def python(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.client.crashing", *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+async def test_T_10_L_02_readers_of_other_processes_see_whole_states_while_one_process_writes(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "s.sqlite3")
+    writer = await python("apply", path)
+    try:
+        assert writer.stdout is not None
+        async with asyncio.timeout(60):
+            assert await writer.stdout.readline() == b"1\n"
+            readers = [await python("read", path, "20") for _ in range(3)]
+            second = await python("apply", path)
+            _, refusal = await second.communicate()
+            drained = asyncio.create_task(writer.stdout.read())
+            for reader in readers:
+                _, err = await reader.communicate()
+                assert (reader.returncode, err) == (0, b"")
+    finally:
+        writer.kill()
+        await writer.wait()
+    assert b"StoreLocked" in refusal
+    assert await drained
