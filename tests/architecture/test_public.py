@@ -22,6 +22,7 @@ PUBLIC = {
         "Organization",
         "Principal",
         "Replica",
+        "FetchedSubset",
         "Session",
         "ShapeDefinition",
         "ShapeProgress",
