@@ -20,7 +20,7 @@ from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.issuers import open_issuers
 from shapegate_proxy.limits import Limits
 from shapegate_proxy.logs import LogEvent, server_log
-from shapegate_proxy.metrics import Metrics, serve_metrics
+from shapegate_proxy.metrics import Metrics, create_metrics_app
 from shapegate_proxy.observe import Observers
 from shapegate_proxy.policy_file import parse_policy
 from shapegate_proxy.readiness import Check, Readiness
@@ -28,6 +28,7 @@ from shapegate_proxy.revocation import UncheckedSessions, open_sessions
 from shapegate_proxy.server import ServerSettings, serve_app
 from shapegate_proxy.services import Services
 from shapegate_proxy.tokens import Verifier
+from shapegate_proxy.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,6 +46,8 @@ DRAIN_SECONDS: Final = 4.0
 """How long a stop waits for answers under way; held requests are given back at once."""
 CLOSE_SECONDS: Final = 1.0
 """How long it waits after that for whoever has not said who they are; with the rest less than 10 s."""
+METRICS_CONNECTIONS_MAX: Final = 32
+"""Of scrapers, beside those of clients; a few of them watch a gate."""
 FEW_CONNECTIONS: Final = 1_000
 """Whoever runs a gate that can hold fewer than that, and than configured, is told."""
 _LOG: Final = logging.getLogger("shapegate.proxy")
@@ -111,11 +114,15 @@ async def open_proxy(
         verifier = Verifier(issuers, clock=clock)
         readiness = Readiness(_checks(electric, verifier, sessions), monotonic=monotonic)
         stack.push_async_callback(readiness.close)
+        log = server_log("shapegate.proxy")
         if config.metrics is not None:
             metrics = Metrics(
                 held, {"keys": lambda: verifier.failures, "sessions": lambda: sessions.failures}
             )
-            await stack.enter_async_context(serve_metrics(metrics, config.metrics))
+            apart = _server_settings(
+                config, config.metrics, origins=frozenset(), connections_max=METRICS_CONNECTIONS_MAX
+            )
+            await stack.enter_async_context(serve_app(create_metrics_app(metrics), apart, log=log))
             observer = Observers(observer, metrics)
         services = Services(
             policy=policy,
@@ -128,23 +135,36 @@ async def open_proxy(
             held=held,
             sessions=sessions,
             limits=Limits(config.limits, monotonic=monotonic),
+            turns=Turns(),
             failures=FailureBudget(per_minute=config.limits.failures_per_minute_address, monotonic=monotonic),
             trusted_proxies=config.trusted_proxies,
             audit=AuditLog(monotonic=monotonic),
             readiness=readiness,
             clock=clock,
         )
-        settings = ServerSettings(
-            host=config.host,
-            port=config.port,
+        settings = _server_settings(
+            config,
+            (config.host, config.port),
             origins=config.origins,
-            idle_seconds=config.idle_seconds,
-            stall_seconds=config.stall_seconds,
             connections_max=_connections_max(config.limits.connections),
-            drain_seconds=CLOSE_SECONDS,
         )
-        log = server_log("shapegate.proxy")
         yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log))
+
+
+def _server_settings(
+    config: ProxyConfig, address: tuple[str, int], *, origins: frozenset[str], connections_max: int
+) -> ServerSettings:
+    """Bear as little from a scraper as from a client."""
+    host, port = address
+    return ServerSettings(
+        host=host,
+        port=port,
+        origins=origins,
+        idle_seconds=config.idle_seconds,
+        stall_seconds=config.stall_seconds,
+        connections_max=connections_max,
+        drain_seconds=CLOSE_SECONDS,
+    )
 
 
 def _connections_max(wanted: int) -> int:

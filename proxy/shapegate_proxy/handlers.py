@@ -6,6 +6,7 @@ takes only what `confine` makes, and `confine` only what a verifier makes.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
@@ -25,6 +26,7 @@ from shapegate_proxy.policy import ConfinedRequest, confine
 from shapegate_proxy.relay import relay
 from shapegate_proxy.tokens import bearer_token
 from shapegate_proxy.too_many import TooManyFailures
+from shapegate_proxy.turns import is_costly
 from shapegate_proxy.upstream import build
 from shapegate_wire.errors import MalformedRequest
 from shapegate_wire.request import ShapeRequest, parse_request
@@ -50,7 +52,8 @@ async def get_shape(request: web.Request) -> web.StreamResponse:
             asked = request[ASKED] = await _parse(request)
             if asked.live:
                 services.held.mark_live(hold, while_=lambda: progress.response is None or asked.live_sse)
-            confined = confine(principal, asked, services.policy)
+            async with services.turns.turn(principal.org) if is_costly(asked) else nullcontext():
+                confined = confine(principal, asked, services.policy)
             with services.limits.admit(confined):
                 return await _relay(request, confined)
 

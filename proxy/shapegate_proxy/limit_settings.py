@@ -22,6 +22,8 @@ class LimitSettings:
     """Requests that Electric holds at once, long polls and event streams."""
     requests_per_org: int = 2_000
     """Requests under way at once of all members, so that one organization cannot take every connection."""
+    initial_per_org: int = 100
+    """Of them, those without a handle and those for subsets; Electric admits 300 for everybody."""
     shapes_per_hour_principal: int = 200
     """Distinct shapes asked for within an hour; a policy may set another number for a table."""
     shapes_per_hour_org: int = 2_000

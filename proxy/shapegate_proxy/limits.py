@@ -13,7 +13,7 @@ from collections import Counter, OrderedDict
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
-from shapegate_proxy.too_many import TooManyLive, TooManyRequests, TooManyShapes
+from shapegate_proxy.too_many import TooManyInitial, TooManyLive, TooManyRequests, TooManyShapes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,6 +54,8 @@ class Limits:
         self._requests: Counter[Owner] = Counter()
         """Requests under way by principal and by org."""
         self._live: Counter[Owner] = Counter()
+        self._initial: Counter[Owner] = Counter()
+        """Requests at the start of a log, and for subsets: those that read from Postgres, by org."""
         self._shapes_of_principals = RecentShapes(REMEMBERED_MAX)
         self._shapes_of_orgs = RecentShapes(REMEMBERED_MAX)
 
@@ -73,15 +75,21 @@ class Limits:
 
     @contextmanager
     def admit(self, confined: ConfinedRequest) -> Iterator[None]:
-        """Count what is asked for: its shape for an hour, and as followed inside of the block if it is live.
+        """Count what is asked for: its shape for an hour, and as live or as initial inside of the block.
 
-        Raises TooManyLive or TooManyShapes; a refused request counts nowhere.
+        Raises TooManyLive, TooManyInitial or TooManyShapes; a refused request counts nowhere.
         """
-        owner, live = _owner(confined.principal), confined.asked.live
+        asked, owner, org = confined.asked, _owner(confined.principal), (confined.principal.org,)
+        live, initial = asked.live, asked.handle is None or asked.subset is not None
         if live and self._live[owner] >= self._settings.live_per_principal:
             raise TooManyLive
+        if initial and self._initial[org] >= self._settings.initial_per_org:
+            raise TooManyInitial
         self._count_shape(confined, owner)
-        with _counted(self._live, owner) if live else nullcontext():
+        with (
+            _counted(self._live, owner) if live else nullcontext(),
+            _counted(self._initial, org) if initial else nullcontext(),
+        ):
             yield
 
     def _count_shape(self, confined: ConfinedRequest, owner: Owner) -> None:

@@ -5,7 +5,6 @@ Labels hold closed sets only: kinds, statuses, codes, and tables that the policy
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +14,8 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
-from shapegate_proxy.logs import server_log
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from prometheus_client import Metric
 
@@ -104,9 +101,8 @@ class _Failures(Collector):
         yield counter
 
 
-@asynccontextmanager
-async def serve_metrics(metrics: Metrics, address: tuple[str, int]) -> AsyncIterator[None]:
-    """Answer GET /metrics inside of the block. Raises OSError if the address cannot be bound."""
+def create_metrics_app(metrics: Metrics) -> web.Application:
+    """Answer GET /metrics."""
 
     async def answer(request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -114,16 +110,4 @@ async def serve_metrics(metrics: Metrics, address: tuple[str, int]) -> AsyncIter
 
     app = web.Application()
     app.router.add_get("/metrics", answer)
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        logger=server_log("shapegate.proxy"),
-        handler_cancellation=True,
-        shutdown_timeout=0.5,
-    )
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, *address).start()
-        yield
-    finally:
-        await runner.cleanup()
+    return app

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from shapegate_proxy.errors import ColumnNotAllowed, FilterNotAccepted, TableNotAllowed
 from shapegate_proxy.subset import ConfinedSubset, confine_subset
-from shapegate_wire.filter import FilterRefused, PrintedFilter, parse_filter, print_filter
+from shapegate_wire.filter import (
+    FilterRefused,
+    FilterTooCostly,
+    PrintedFilter,
+    check_cost,
+    parse_filter,
+    print_filter,
+)
 from shapegate_wire.identifier import TableName, parse_table
 
 if TYPE_CHECKING:
@@ -124,6 +131,7 @@ def _own_filter(asked: ShapeDefinition, granted: TablePolicy) -> PrintedFilter |
         return None
     try:
         parsed = parse_filter(asked.where, params=asked.params, columns=granted.columns)
-    except FilterRefused as exc:
+        check_cost(parsed)
+    except (FilterRefused, FilterTooCostly) as exc:
         raise FilterNotAccepted(f"where, {exc}") from exc
     return print_filter(parsed, first_param=len(granted.scope.compared) + 1)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from shapegate_proxy.readiness import Readiness
     from shapegate_proxy.revocation import Sessions
     from shapegate_proxy.tokens import Verifier
+    from shapegate_proxy.turns import Turns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class Services:
     held: HeldRequests
     sessions: Sessions
     limits: Limits
+    turns: Turns
     failures: FailureBudget
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     audit: AuditLog

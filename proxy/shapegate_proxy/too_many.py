@@ -41,6 +41,20 @@ class TooManyLive(Refused):
         super().__init__("This user follows too many shapes at once", headers={"retry-after": "5"})
 
 
+class TooManyInitial(Refused):
+    """An organization with too many initial requests and subsets under way."""
+
+    status = 429
+    code = "too_many_initial"
+    hint = "Start shapes and ask for subsets one after another; the operator may raise the limit."
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This organization starts too many shapes, or asks for too many subsets, at once",
+            headers={"retry-after": "2"},
+        )
+
+
 class TooManyShapes(Refused):
     """A user or an organization that asked for too many distinct shapes within an hour."""
 

@@ -17,6 +17,7 @@ PUBLIC = {
         "IssuerCredentials",
         "Live",
         "LiveMode",
+        "LogMode",
         "NeedsLogin",
         "OfflineSince",
         "Organization",
@@ -37,8 +38,10 @@ PUBLIC = {
     "shapegate_wire.filter": {
         "Filter",
         "FilterRefused",
+        "FilterTooCostly",
         "OrderItem",
         "PrintedFilter",
+        "check_cost",
         "parse_filter",
         "parse_order_by",
         "print_filter",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shapegate_proxy.limit_settings import LimitSettings
 from shapegate_proxy.limits import HOUR_SECONDS, RETRY_SECONDS_MAX, Limits, RecentShapes, shape_key
 from shapegate_proxy.policy import TableLimits, confine
-from shapegate_proxy.too_many import TooManyLive, TooManyRequests, TooManyShapes
+from shapegate_proxy.too_many import TooManyInitial, TooManyLive, TooManyRequests, TooManyShapes
 from shapegate_wire.request import parse_request
 from tests.proxy.builders import ACME, GLOBEX, Ticks, policy, principal
 
@@ -27,6 +27,7 @@ SETTINGS = LimitSettings(
     requests_per_principal=4,
     live_per_principal=2,
     requests_per_org=6,
+    initial_per_org=3,
     shapes_per_hour_principal=3,
     shapes_per_hour_org=5,
 )
@@ -78,6 +79,38 @@ def test_I_08_a_principal_follows_so_many_shapes_at_once() -> None:
             ask(accounts, confined(live=True))
         ask(accounts, confined())
     ask(accounts, confined(live=True))
+
+
+SUBSET = {"offset": "0_0", "handle": "h-1", "subset__where": "true"}
+
+
+@pytest.mark.parametrize("more", [{}, {"offset": "now"}, SUBSET, SUBSET | {"live": "true"}])
+def test_I_08_users_of_one_org_share_what_may_be_initial_at_once(more: dict[str, str]) -> None:
+    accounts = limits()
+    with ExitStack() as under_way:
+        for user in "abc":
+            under_way.enter_context(accounts.admit(confined(user=user, more=more)))
+        for refused in ({}, SUBSET):
+            with pytest.raises(TooManyInitial) as caught:
+                ask(accounts, confined(user="d", more=refused))
+            assert (caught.value.status, caught.value.headers) == (429, {"retry-after": "2"})
+        ask(accounts, confined(user="d", live=True))
+        ask(accounts, confined(user="d", more={"offset": "0_0", "handle": "h-1"}))
+        ask(accounts, confined(org=GLOBEX, more=more))
+    for user in "abcdef":
+        ask(accounts, confined(user=user, more=more))
+
+
+def test_I_08_what_is_refused_as_initial_counts_as_no_shape() -> None:
+    accounts = limits()
+    with ExitStack() as under_way:
+        for user in "abc":
+            under_way.enter_context(accounts.admit(confined(user=user)))
+        for number in range(1, 20):
+            with pytest.raises(TooManyInitial):
+                ask(accounts, confined(number, user="d"))
+    for number in range(1, 4):
+        ask(accounts, confined(number, user="d"))
 
 
 def test_I_08_users_of_one_org_together_leave_every_other_org_alone() -> None:
@@ -243,5 +276,10 @@ def test_owners_who_ask_no_more_are_forgotten_after_an_hour() -> None:
 
 
 def test_every_refusal_of_a_limit_says_when_to_come_back() -> None:
-    kinds: tuple[Refused, ...] = (TooManyRequests("m"), TooManyLive(), TooManyShapes("m", 9))
+    kinds: tuple[Refused, ...] = (
+        TooManyRequests("m"),
+        TooManyLive(),
+        TooManyInitial(),
+        TooManyShapes("m", 9),
+    )
     assert all(refused.status == 429 and int(refused.headers["retry-after"]) > 0 for refused in kinds)

@@ -83,6 +83,7 @@ class Holding:
         ("requests_per_principal", START, "too_many_requests", "1"),
         ("requests_per_org", START, "too_many_requests", "1"),
         ("live_per_principal", LIVE, "too_many_live", "5"),
+        ("initial_per_org", START, "too_many_initial", "2"),
     ],
 )
 async def test_I_08_too_many_under_way_is_429_and_the_next_passes_when_one_ended(

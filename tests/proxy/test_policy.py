@@ -135,6 +135,22 @@ def test_a_refused_filter_is_told_with_its_place(definition: dict[str, object], 
     assert caught.value.message == told
 
 
+def test_P_10_I_08_a_search_too_costly_for_a_shape_is_refused_and_granted_to_a_subset() -> None:
+    costly = "name LIKE '%a%b%'"
+    with pytest.raises(FilterNotAccepted) as caught:
+        confine(principal(), asked(where=costly), policy())
+    assert caught.value.message == (
+        "where, the pattern '%a%b%' has 2 % before its end: "
+        "expected at most 1 in the filter of a shape; a subset may have ten"
+    )
+    request = replace(asked(where="name LIKE '%a%'"), subset=SubsetRequest(where=costly))
+    assert confine(principal(), request, policy()).subset == ConfinedSubset(
+        printed=SubsetRequest(where='("name" LIKE $1)', params=("%a%b%",))
+    )
+    with pytest.raises(FilterNotAccepted):
+        confine(principal(), replace(asked(where=costly), subset=SubsetRequest(where="true")), policy())
+
+
 def test_I_08_a_subset_is_bounded_by_its_tables_limits() -> None:
     for limit in (None, 11):
         request = replace(case(), subset=SubsetRequest(order_by="id", limit=limit))

@@ -22,6 +22,7 @@ What is decided here, where SECURITY or Electric leave a choice:
 
 from __future__ import annotations
 
+from shapegate_wire.filter.cost import FilterTooCostly, check_cost
 from shapegate_wire.filter.order import OrderItem, parse_order_by, print_order_by
 from shapegate_wire.filter.parser import parse_filter
 from shapegate_wire.filter.printer import PrintedFilter, print_filter
@@ -31,8 +32,10 @@ from shapegate_wire.filter.tree import Filter
 __all__ = [
     "Filter",
     "FilterRefused",
+    "FilterTooCostly",
     "OrderItem",
     "PrintedFilter",
+    "check_cost",
     "parse_filter",
     "parse_order_by",
     "print_filter",

@@ -42,9 +42,9 @@ class Cursor:
         """Read one of these key words. Raises FilterRefused."""
         return self.take_word(*words) or self._fail(" or ".join(word.upper() for word in words))
 
-    def expect_mark(self, *marks: str) -> Token:
-        """Read one of these marks. Raises FilterRefused."""
-        return self.take_mark(*marks) or self._fail(" or ".join(marks))
+    def expect_mark(self, mark: str) -> Token:
+        """Read this mark. Raises FilterRefused."""
+        return self.take_mark(mark) or self._fail(mark)
 
     def expect_end(self, expected: str) -> None:
         """Read nothing more. Raises FilterRefused."""

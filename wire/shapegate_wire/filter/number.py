@@ -40,7 +40,7 @@ def read_decimal(text: str, kind: Kind) -> str:
     if not _DECIMAL.fullmatch(text):
         raise ValueError("a decimal number")
     sign, digits, exponent = Decimal(text).as_tuple()
-    plain = "".join(map(str, digits)).lstrip("0")
+    plain = "".join(map(str, digits))
     significant = plain.rstrip("0")
     if not significant:
         return "0"

@@ -96,7 +96,7 @@ class Reader:
         text = self._text(item, kind)
         if cast is not None and cast.kind is not kind:
             # Both are integers then, of which the shorter one could raise.
-            read_constant(replace(item, spelling=Spelling.TEXT, text=text, cast=None), cast.kind)
+            read_constant(replace(item, spelling=Spelling.TEXT, text=text), cast.kind)
         return text
 
     def elements(self, literal: Literal, kind: Kind) -> list[str | None]:
