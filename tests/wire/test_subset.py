@@ -321,6 +321,13 @@ def test_a_contradictory_subset_cannot_be_made(fields: dict[str, object]) -> Non
         SubsetRequest(**fields)  # type: ignore[arg-type]  # any of them
 
 
+def test_a_blank_text_is_no_part_of_a_subset() -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        SubsetRequest(where=" ", order_by="\t")
+    told = "is blank: leave it out"
+    assert caught.value.problems == (("where", told), ("order_by", told))
+
+
 @settings(max_examples=100, deadline=None)
 @given(subset=SUBSETS)
 def test_what_is_printed_as_a_body_is_read_back(subset: SubsetRequest) -> None:

@@ -101,6 +101,14 @@ def refused(text: str, *params: str) -> FilterRefused:
         ("n is null", '("n" IS NULL)', ()),
         ("j is not null", '("j" IS NOT NULL)', ()),
         ("n = 1 is null", '(("n" = $2) IS UNKNOWN)', ("1",)),
+        ("b is true", '("b" IS TRUE)', ()),
+        ("b is not false", '("b" IS NOT FALSE)', ()),
+        ("b is unknown", '("b" IS UNKNOWN)', ()),
+        ("n = 1 is not unknown", '(("n" = $2) IS NOT UNKNOWN)', ("1",)),
+        ("(b and c) is not null", '(("b" AND "c") IS NOT UNKNOWN)', ()),
+        ("b in (false, true)", '("b" = ANY ($2))', ("{false,true}",)),
+        ("b = any (array[false, null])", '(("b" = $2) OR NULL)', ("false",)),
+        ("n = any (array['1', 2::int8]::int2[])", '("n" = ANY ($2))', ("{1,2}",)),
         ("n is distinct from null", '("n" IS NOT NULL)', ()),
         ("n is not distinct from null::int4", '("n" IS NULL)', ()),
         ("5 is distinct from n", '("n" IS DISTINCT FROM $2)', ("5",)),
@@ -146,6 +154,7 @@ def test_I_02_a_legal_filter_is_printed_in_one_way(text: str, sql: str, params: 
         ("t = $1", ("' OR true --",), ("' OR true --",)),
         ("tags && $1::text[]", ("{a}",), ("{a}",)),
         ("t = any (array[$1, $2])", ("b", "a"), ("{a,b}",)),
+        ("n = any (array[$1]::int2[])", ("32767",), ("32767",)),
     ],
 )
 def test_I_07_the_values_of_parameters_become_parameters(
@@ -267,6 +276,12 @@ BOUNDS = [
         "at position 1550: 'constant 201': expected at most 200 constants; pass lists as one array $n",
     ),
     (
+        "arrays",
+        " or ".join([SYMMETRIC] * 49 + ["n = 1"] * 3 + ["n = any ('{1}')"]),
+        " or ".join([SYMMETRIC] * 50 + ["n = any ('{1}')"]),
+        "at position 1559: 'constant 201': expected at most 200 constants; pass lists as one array $n",
+    ),
+    (
         "%",
         "t like '" + "%a" * 10 + "'",
         "t like '" + "%a" * 11 + "'",
@@ -288,6 +303,7 @@ def test_I_08_cost_is_bounded_exactly_there(legal: str, illegal: str, told: str)
     [
         ("b", 1, 0),
         ("not b", 2, 4),
+        ("n is not null", 2, 0),
         ("n = 1", 3, 0),
         ("1 = n", 3, 4),
         ("true = true", 3, 0),
@@ -306,6 +322,10 @@ def test_I_08_every_condition_counts(condition: str, nodes: int, start: int) -> 
     parse_filter(before + condition, params=(), columns=COLUMNS)
     error = refused("b and " + before + condition)
     assert (error.seen, error.position) == ("'node 601'", len(before) + 6 + start)
+
+
+def test_I_08_a_NOT_counts_where_it_stands() -> None:
+    assert refused("b and " * 600 + "not b").position == 3_600
 
 
 @pytest.mark.parametrize(
