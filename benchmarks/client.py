@@ -16,17 +16,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 from sqlite_utils import Database
 
-from benchmarks.client_log import COLUMNS, SCHEMA, TABLE, chunk_sizes, make_rows, served, write_chunks
+from benchmarks.client_log import (
+    COLUMNS,
+    SCHEMA,
+    TABLE,
+    chunk_sizes,
+    make_rows,
+    print_changes,
+    served,
+    write_chunks,
+)
 from benchmarks.figure import Bound, Figure, Goal, Result, Skipped
 from shapegate_client.ddl import plan_table, print_delete, print_update, print_upsert
+from shapegate_client.decode import read_log
 from shapegate_client.fold import EMPTY, fold
 from shapegate_client.rows import apply_batch
 from shapegate_client.store import PRAGMAS
 from shapegate_wire.columns import parse_schema
 from shapegate_wire.identifier import TableName
-from shapegate_wire.message import Change, Operation
+from shapegate_wire.message import Change, Operation, parse_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +53,9 @@ MEMORY: Final = Goal(name="peak memory of it", unit="MB", bound=Bound.AT_MOST, v
 STALL: Final = Goal(name="longest stall of the event loop", unit="ms", bound=Bound.AT_MOST, value=50)
 MIXED: Final = Goal(
     name="100,000 mixed changes", unit="x one statement each", bound=Bound.AT_LEAST, value=1.8
+)
+READ: Final = Goal(
+    name="100,000 changes read", unit="x the strict reference", bound=Bound.AT_LEAST, value=2.0
 )
 TYPESCRIPT: Final = Goal(
     name="the log, against the TypeScript Shape", unit="x", bound=Bound.AT_LEAST, value=4, gated=False
@@ -87,6 +101,7 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
                 stalls.append(1_000 * loaded["stall_seconds"])
         on_progress("applying changes")
         mixed = [_mixed_ratio(folder, number) for number in range(rounds.mixed)]
+        read = [_read_ratio() for _ in range(rounds.mixed)]
     return (
         Figure(goal=LOAD, rounds=tuple(ratios)),
         Figure(goal=RATE, rounds=tuple(rates)),
@@ -94,6 +109,7 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
         Figure(goal=MEMORY, rounds=tuple(peaks)),
         Figure(goal=STALL, rounds=tuple(stalls)),
         Figure(goal=MIXED, rounds=tuple(mixed)),
+        Figure(goal=READ, rounds=tuple(read)),
         Skipped(goal=TYPESCRIPT, reason="the TypeScript client is not part of this tree"),
     )
 
@@ -187,6 +203,19 @@ def _apply_singly(db: Database, layout: TableLayout, changes: list[Change]) -> N
         else:
             columns = tuple(name for name in values if name not in layout.key)
             db.conn.execute(print_update(layout, TABLE, columns), [*(values[name] for name in columns), *key])
+
+
+def _read_ratio() -> float:
+    """Compare reading a log of changes by structs with reading it by the strict reference."""
+    body = print_changes(_mixed_changes())
+    started = time.thread_time()
+    strictly = parse_body(msgspec.json.decode(body))
+    between = time.thread_time()
+    by_structs = read_log(body, None)
+    ended = time.thread_time()
+    if strictly != by_structs:
+        raise WrongAnswer("changes were read otherwise than by the reference")
+    return (between - started) / (ended - between)
 
 
 def _mixed_changes() -> list[Change]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
+    from shapegate_wire.message import Change
+
 TABLE: Final = "bench_rows"
 SCHEMA: Final = {
     "amount": {"type": "numeric", "precision": 12, "scale": 2},
@@ -63,6 +65,26 @@ def print_chunk(rows: list[Row]) -> bytes:
         for amount, done, number, at, name, org in rows
     )
     return b"[" + b",".join(json.dumps(each, separators=(",", ":")).encode() for each in messages) + b"]"
+
+
+def print_changes(changes: list[Change]) -> bytes:
+    """Print changes as a part of a log, each of a transaction of its own."""
+    messages = (
+        {
+            "key": change.key,
+            "value": change.value,
+            "headers": {
+                "operation": change.operation.value,
+                "relation": ["public", TABLE],
+                "lsn": str(number),
+                "op_position": 0,
+                "txids": [number],
+                "last": True,
+            },
+        }
+        for number, change in enumerate(changes)
+    )
+    return json.dumps(list(messages), separators=(",", ":")).encode()
 
 
 def chunk_sizes(rows: int) -> Iterator[tuple[int, int]]:

@@ -30,7 +30,7 @@ from shapegate_client.status import (
 from shapegate_client.subset import FetchedSubset
 from shapegate_client.system_keyring import system_keyring
 from shapegate_client.watch import CommittedBatch
-from shapegate_wire.shape import Replica, ShapeDefinition
+from shapegate_wire.shape import LogMode, Replica, ShapeDefinition
 
 __all__ = [
     "AccessToken",
@@ -43,6 +43,7 @@ __all__ = [
     "IssuerCredentials",
     "Live",
     "LiveMode",
+    "LogMode",
     "NeedsLogin",
     "OfflineSince",
     "Organization",

@@ -1,8 +1,9 @@
 """The body of a log to typed messages; a snapshot's rows without a step between. Pure: no I/O, no clock.
 
 A long run of plain inserts, as a snapshot is, is decoded by a struct that is made from `electric-schema`, and
-kept by column: a tuple for each row would cost a quarter more. `shapegate_wire.message.parse_body` says what a log is: whatever the struct does
-not fit is read by it, so that both give the same rows or the same refusal (PERFORMANCE, "Client").
+kept by column: a tuple for each row would cost a quarter more. `shapegate_wire.message.parse_body` says what
+a log is: whatever the struct does not fit is read by it, so that both give the same rows or the same refusal
+(PERFORMANCE, "Client").
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 
+from shapegate_client.changes import read_changes
 from shapegate_client.values import SqlValue, column_decoder
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.message import Message, parse_body
@@ -29,7 +31,7 @@ PIECE_BYTES: Final = 1 << 18
 _BETWEEN: Final = b'},{"key":'
 """Stands between two messages as the server prints them, and never inside of one."""
 _OTHER: Final = b',{"headers":'
-"""Begins the first message that is not an insert as the server prints it; a control message has no key."""
+"""Begins the first message that is no change as the server prints it; a control message has no key."""
 
 Relation = tuple[str, str] | None
 
@@ -64,12 +66,18 @@ def read_log(body: bytes, schema: ShapeSchema | None) -> tuple[LogItem, ...]:
 
     Raises MalformedResponse for anything but a JSON array of messages.
     """
-    if schema is not None and len(body) >= FAST_BYTES_MIN:
-        end = body.find(_OTHER)
-        inserts = read_inserts(body if end < 0 else body[:end] + b"]", schema)
-        if inserts is not None:
-            return (inserts, *(() if end < 0 else _parse(b"[" + body[end + 1 :])))
-    return _parse(body)
+    end = body.find(_OTHER)
+    run = body if end < 0 else body[:end] + b"]"
+    read = _read_run(run, schema)
+    if read is None:
+        return _parse(body)
+    return (*read, *(() if end < 0 else _parse(b"[" + body[end + 1 :])))
+
+
+def _read_run(run: bytes, schema: ShapeSchema | None) -> tuple[LogItem, ...] | None:
+    """Read an array of plain changes; None if it is anything else."""
+    inserts = None if schema is None or len(run) < FAST_BYTES_MIN else read_inserts(run, schema)
+    return read_changes(_pieces(run)) if inserts is None else (inserts,)
 
 
 def read_inserts(body: bytes, schema: ShapeSchema) -> Inserts | None:
@@ -78,20 +86,19 @@ def read_inserts(body: bytes, schema: ShapeSchema) -> Inserts | None:
     keyed = any(map(_is_key, columns))
     keys: list[str] = []
     values: list[list[SqlValue]] = [[] for _ in columns]
-    headers: set[bytes] = set()
+    relations: set[Relation] = set()
     try:
         decoder = msgspec.json.Decoder(list[_insert_type(columns)])  # type: ignore[misc]
         for piece in _pieces(body):
             messages: list[Any] = decoder.decode(piece)
-            headers |= _headers(piece, messages)
+            relations.update(map(_relation, _headers(piece, messages)))
             keys += () if keyed else map(attrgetter("key"), messages)
             rows = list(map(attrgetter("value"), messages))
             for index, column in enumerate(columns):
                 values[index] += _decode(list(map(attrgetter(_field(index)), rows)), column)
-        relations = frozenset(map(_relation, headers))
     except (ValueError, RecursionError, MalformedResponse):
         return None  # a value does not fit, or a column has a name that no struct can have
-    return Inserts(columns=columns, keys=keys, relations=relations, values=values)
+    return Inserts(columns=columns, keys=keys, relations=frozenset(relations), values=values)
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:

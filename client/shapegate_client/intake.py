@@ -132,9 +132,8 @@ class Intake:
     async def take_subset(self, subset: SubsetRows) -> CommittedBatch | SubsetBehind:
         """Commit the rows of a subset that was fetched within `held_still`, which still goes on.
 
-        Their keys are in the order of the answer.
-
-        Raises MalformedResponse, and has changed nothing then; StoreError.
+        Their keys are told in the order of the answer. Raises MalformedResponse, and has changed nothing
+        then; StoreError.
         """
         position, ahead = self._committed, Ahead.of(subset)
         assert position is not None  # `held_still` waited for it

@@ -189,13 +189,15 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse, on_bytes: OnBytes) -> bytes | None:
         """Read the whole body; None if it is larger than allowed."""
-        body = bytearray()
+        blocks: list[bytes] = []
+        size = 0
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
-            body += block
+            blocks.append(block)
+            size += len(block)
             on_bytes(len(block))
-            if len(body) > self._settings.body_bytes_max:
+            if size > self._settings.body_bytes_max:
                 return None
-        return bytes(body)
+        return b"".join(blocks)
 
 
 class EventStream:

@@ -64,7 +64,7 @@ def words(batch: Batch, schema: ShapeSchema) -> dict[object, object]:
     rows: dict[object, object] = {}
     for step in batch.steps:
         if isinstance(step, Load):
-            rows |= {tuple(row[place] for place in at): row for row in step.rows}
+            rows |= {tuple(row[place] for place in at): row for row in zip(*step.columns, strict=True)}
         else:
             assert isinstance(step, Folded)
             rows |= {put.key: put.values for put in step.operations.values() if isinstance(put, Put)}
@@ -79,12 +79,12 @@ def reference(body: bytes, schema: ShapeSchema) -> dict[object, object] | None:
         return None
 
 
-def test_a_snapshot_becomes_the_tuples_that_sqlite_binds() -> None:
+def test_a_snapshot_becomes_the_values_that_sqlite_binds() -> None:
     inserts = read_inserts(encoded(message(), message(id="2", done=None, n=None, ratio="NaN")), PLAIN)
     assert inserts is not None
     assert inserts.relations == {("public", "items")}
     assert inserts.keys == []
-    assert inserts.rows == [
+    assert list(zip(*inserts.values, strict=True)) == [
         (1, 1, -7, "1.10", 1.5, b"\x00\xff", '["a",null]', "x"),
         (None, 2, None, "1.10", "NaN", b"\x00\xff", '["a",null]', "x"),
     ]
@@ -95,7 +95,7 @@ def test_rows_without_a_primary_key_keep_the_opaque_key() -> None:
     inserts = read_inserts(encoded(one), NO_KEY)
     assert inserts is not None
     batch = fold(EMPTY, [inserts], layout(NO_KEY))
-    assert batch.steps == (Load([("k1", None, "x")]),)
+    assert batch.steps == (Load([["k1"], [None], ["x"]]),)
 
 
 ODD_VALUES: list[object] = [
@@ -218,8 +218,8 @@ def test_a_body_that_is_cut_to_pieces_gives_the_same_rows(filler: str) -> None:
     count = 2 * PIECE_BYTES // 500
     inserts = read_inserts(encoded(*(message(id=str(n), title=filler) for n in range(count))), PLAIN)
     assert inserts is not None
-    assert [row[1] for row in inserts.rows] == list(range(count))
-    assert {row[-1] for row in inserts.rows} == {filler}
+    assert inserts.values[1] == list(range(count))
+    assert set(inserts.values[-1]) == {filler}
 
 
 def test_what_follows_the_snapshot_is_read_too() -> None:
@@ -227,7 +227,7 @@ def test_what_follows_the_snapshot_is_read_too() -> None:
     rows = [message(id=str(number)) for number in range(FAST_BYTES_MIN // 100)]
     inserts, last = read_log(encoded(*rows, end), PLAIN)
     assert isinstance(inserts, Inserts)
-    assert len(inserts.rows) == len(rows)
+    assert len(inserts) == len(rows)
     assert last == SnapshotEnd(xmin=1, xmax=2)
 
 

@@ -277,3 +277,38 @@ async def test_C_18_a_409_of_the_shape_drops_the_rows_and_says_replaced(tmp_path
         batch = await anext(watcher)
         assert batch.replaced
         assert ids(session) == []
+
+
+async def test_T_04_rows_on_their_way_when_the_org_is_left_reach_no_org(tmp_path: Path) -> None:
+    release = asyncio.Event()
+
+    async def late(request: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return await found(66)(request)
+
+    async with staged(tmp_path, late) as (stage, session):
+        stage.gate.create("globex", "items", {})
+        fetching = asyncio.create_task(fetch(session))
+        await stage.reached.wait()
+        await session.switch("globex")
+        release.set()
+        with pytest.raises(SubsetNotFetched, match="ended meanwhile"):
+            await fetching
+        await session.up_to_date(timeout=10)
+        assert ids(session) == []
+        await session.switch("acme")
+        await session.up_to_date(timeout=10)
+        assert ids(session) == []
+
+
+async def test_a_cancelled_fetch_lets_the_stream_go_on(tmp_path: Path) -> None:
+    async with staged(tmp_path, stall) as (stage, session):
+        fetching = asyncio.create_task(fetch(session))
+        await stage.reached.wait()
+        watcher = session.watch("items")
+        stage.gate.commit("acme", "items", ("insert", 5, "five"))
+        fetching.cancel()
+        await anext(watcher)
+        assert ids(session) == [5]
+        with pytest.raises(asyncio.CancelledError):
+            await fetching

@@ -88,7 +88,7 @@ async def test_a_large_body_is_parsed_and_a_larger_one_than_allowed_is_not() -> 
     assert isinstance(event, Answered)
     (inserts,) = event.messages
     assert isinstance(inserts, Inserts)
-    assert len(inserts.rows) == 5_000
+    assert len(inserts) == 5_000
     small = await fetch(log(body), ClientSettings(body_bytes_max=1_000))
     assert small == Malformed("the body has more than 1000 bytes")
 
