@@ -70,7 +70,7 @@ OTHERS = token(GLOBEX, "globex", "member", USER)
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["no-such-command"], "cannot be run (FileNotFoundError)"),
+        (["/no/such/command"], "cannot be run (FileNotFoundError)"),
         ([], "cannot be run"),
         (["false"], "ended with exit code 1"),
         (["echo", "no token"], "is refused: The Authorization header is not"),
