@@ -12,13 +12,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shapegate_harness.electric.visibility import Visibility, parse_visibility
+from shapegate_harness.electric.visibility import parse_visibility
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from shapegate_harness.electric.reader import Reader
     from shapegate_harness.electric.transaction import Transaction
+    from shapegate_wire.visibility import Visibility
 
 _ATTEMPTS_MAX: Final = 40
 _PAUSE_SECONDS: Final = 0.005

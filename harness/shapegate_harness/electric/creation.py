@@ -24,7 +24,7 @@ from shapegate_harness.electric.rows import Projection, project
 from shapegate_harness.electric.shape import Shape
 from shapegate_harness.electric.snapshot import read_chunks, snapshot_query
 from shapegate_harness.electric.subquery import Level, compile_level, levels
-from shapegate_harness.electric.visibility import Visibility, parse_visibility
+from shapegate_harness.electric.visibility import parse_visibility, print_snapshot_end
 from shapegate_wire import names
 from shapegate_wire.shape import LogMode
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.settings import ElectricSettings
     from shapegate_wire.identifier import TableName
+    from shapegate_wire.visibility import Visibility
 
 _ATTEMPTS_MAX: Final = 20
 _ATTEMPT_PAUSE_SECONDS: Final = 0.01
@@ -237,7 +238,7 @@ async def _hold_table(connection: Connection, relation: Relation) -> None:
 async def _read_snapshot(
     connection: Connection, planned: Plan, shape: Shape, settings: ElectricSettings
 ) -> None:
-    end = shape.snapshot.to_message()
+    end = print_snapshot_end(shape.snapshot)
     if planned.asked.definition.log is LogMode.CHANGES_ONLY:
         shape.complete((b"[" + end + b"]",))
         return

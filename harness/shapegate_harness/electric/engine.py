@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from shapegate_harness.electric.settings import ElectricSettings
     from shapegate_harness.electric.shape import Shape
     from shapegate_harness.electric.transaction import Transaction
-    from shapegate_harness.electric.visibility import Visibility
     from shapegate_wire.shape import ShapeDefinition
+    from shapegate_wire.visibility import Visibility
 
 logger = logging.getLogger(__name__)
 

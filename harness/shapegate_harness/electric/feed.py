@@ -14,6 +14,7 @@ from shapegate_harness.electric.arrivals import read_arrivals
 from shapegate_harness.electric.condition import Evaluation, Held, evaluate
 from shapegate_harness.electric.following import Followed, Gone, Moved, follow, messages
 from shapegate_harness.electric.rows import entries, plain_standing
+from shapegate_harness.electric.visibility import print_snapshot_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from shapegate_harness.electric.rows import Standings
     from shapegate_harness.electric.shape import Shape
     from shapegate_harness.electric.transaction import Transaction
-    from shapegate_harness.electric.visibility import Visibility
+    from shapegate_wire.visibility import Visibility
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ async def _followed(
     rows = await _arrivals(shape, followed, moved, batch) if moved.ins else []
     if rows is None:
         return [Retire(shape)]
-    end = b"" if snapshot is None else snapshot.to_message()
+    end = b"" if snapshot is None else print_snapshot_end(snapshot)
     new = messages(shape, followed, moved, rows, end)
     return [Append(shape, tuple(new), tuple(moved.deltas))]
 

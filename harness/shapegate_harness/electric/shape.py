@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from shapegate_harness.electric.log import Entry
     from shapegate_harness.electric.relation import Relation
     from shapegate_harness.electric.rows import Projection
-    from shapegate_harness.electric.visibility import Visibility
     from shapegate_wire.shape import ShapeDefinition
+    from shapegate_wire.visibility import Visibility
 
 
 class Shape:

@@ -1,45 +1,26 @@
-"""Which transactions a snapshot saw (Postgres: pg_snapshot; PROTOCOL 3.7). Pure: no I/O, no clock."""
+"""Snapshots as Postgres prints them, and as a log tells them (PROTOCOL 3.7). Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from shapegate_harness.electric.errors import DecoderError
+from shapegate_wire.visibility import Visibility
 
 _SNAPSHOT: Final = re.compile(r"([0-9]+):([0-9]+):([0-9]+(?:,[0-9]+)*)?", re.ASCII)
-_EPOCH: Final = 1 << 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Visibility:
-    """A Postgres snapshot: everything below `xmin` was over, nothing from `xmax` on, `running` was not."""
-
-    xmin: int
-    xmax: int
-    running: frozenset[int] = frozenset()
-
-    def sees(self, xid: int) -> bool:
-        """Tell whether the effects of a committed transaction are in the snapshot; `xid` has 32 bits."""
-        wide = self.widen(xid)
-        return wide < self.xmin or (wide < self.xmax and wide not in self.running)
-
-    def widen(self, xid: int) -> int:
-        """Give a 32-bit id of pgoutput the epoch that puts it nearest to `xmax`."""
-        distance = (xid - self.xmax) % _EPOCH
-        return self.xmax + (distance - _EPOCH if distance >= _EPOCH // 2 else distance)
-
-    def to_message(self) -> bytes:
-        """Print the `snapshot-end` control message."""
-        headers = {
-            "control": "snapshot-end",
-            "xip_list": [str(xid) for xid in sorted(self.running)],
-            "xmax": str(self.xmax),
-            "xmin": str(self.xmin),
-        }
-        return json.dumps({"headers": headers}, separators=(",", ":")).encode()
+def print_snapshot_end(snapshot: Visibility) -> bytes:
+    """Print the `snapshot-end` control message."""
+    headers = {
+        "control": "snapshot-end",
+        "xip_list": [str(xid) for xid in sorted(snapshot.running)],
+        "xmax": str(snapshot.xmax),
+        "xmin": str(snapshot.xmin),
+    }
+    return json.dumps({"headers": headers}, separators=(",", ":")).encode()
 
 
 def parse_visibility(text: str) -> Visibility:

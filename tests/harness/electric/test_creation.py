@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from shapegate_harness.electric.shape import Shape
-    from shapegate_harness.electric.visibility import Visibility
+    from shapegate_wire.visibility import Visibility
 
 IMPATIENT = ElectricSettings(lock_seconds=0.1)
 

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapegate_harness.electric.errors import DecoderError
-from shapegate_harness.electric.visibility import Visibility, parse_visibility
+from shapegate_harness.electric.visibility import parse_visibility, print_snapshot_end
+from shapegate_wire.visibility import Visibility
 
 EPOCH = 1 << 32
 
@@ -54,6 +55,6 @@ def test_every_id_within_half_an_epoch_is_widened_back(xmax: int, distance: int)
 
 
 def test_the_snapshot_end_message_is_electrics() -> None:
-    assert parse_visibility("1630:1640:1632,1631").to_message() == (
+    assert print_snapshot_end(parse_visibility("1630:1640:1632,1631")) == (
         b'{"headers":{"control":"snapshot-end","xip_list":["1631","1632"],"xmax":"1640","xmin":"1630"}}'
     )
