@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from shapegate_schema.domains import domain_names, policy_file
 from shapegate_schema.migrate import migrate
+from tests.cli.commands import shapegate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 async def run(*words: str, **environ: str) -> tuple[int | None, str, str]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "shapegate_cli", "policy", *words),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), **environ},
-    )
-    out, err = await process.communicate()
-    return process.returncode, out.decode(), err.decode()
+    ended = await shapegate("policy", *words, **environ)
+    return ended.code, ended.out, ended.err
 
 
 @pytest.mark.parametrize("domain", domain_names())
