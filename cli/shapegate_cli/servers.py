@@ -13,7 +13,7 @@ from shapegate_cli.problems import Failed, explained
 from shapegate_cli.running import stop_signal
 
 if TYPE_CHECKING:
-    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.configuration import Configuration
 
 STOP_SECONDS: Final = 9.5
 """After so long the proxy has stopped, whatever hangs: what starts it again often waits 10 s."""
@@ -31,19 +31,19 @@ def proxy() -> None:
     from shapegate_proxy.logs import configure_logs
 
     with explained({ConfigError: Failed, OSError: Failed}):
-        read = read_configuration(os.environ).config
-        configure_logs(format_name=read.log_format, level=read.log_level)
-        asyncio.run(_proxy(read))
+        found = read_configuration(os.environ)
+        configure_logs(format_name=found.config.log_format, level=found.config.log_level)
+        asyncio.run(_proxy(found))
 
 
-async def _proxy(read: ProxyConfig) -> None:
+async def _proxy(found: Configuration) -> None:
     from shapegate_proxy.app import open_proxy
     from shapegate_proxy.logs import LogEvent
     from shapegate_proxy.observe import LogObserver
 
     async with (
         stop_signal(within_seconds=STOP_SECONDS) as stopped,
-        open_proxy(read, observer=LogObserver()) as url,
+        open_proxy(found.config, found.policy, observer=LogObserver()) as url,
     ):
         _LOG.info(LogEvent(name="listening", fields={"url": str(url)}))
         await stopped.wait()

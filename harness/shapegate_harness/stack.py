@@ -21,7 +21,7 @@ from shapegate_harness.electric import DevElectric
 from shapegate_harness.issuer import IssuerSettings, TokenIssuer
 from shapegate_harness.ports import HOST
 from shapegate_harness.postgres import EmbeddedPostgres
-from shapegate_proxy.app import open_proxy
+from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.claims import NamedClaim
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
 from shapegate_proxy.policy_file import parse_policy
@@ -115,7 +115,8 @@ class Gate:
 
     async def start(self) -> URL:
         """Start and return the URL; later starts come back to the same port."""
-        url = await self._running.enter_async_context(open_proxy(self._config, observer=self._observer))
+        gate = open_proxy(self._config, load_policy(self._config), observer=self._observer)
+        url = await self._running.enter_async_context(gate)
         assert url.port is not None, "a started server has a port"
         self._config = replace(self._config, port=url.port)
         return url

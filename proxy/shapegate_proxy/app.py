@@ -90,6 +90,7 @@ def utc_now() -> datetime:
 @asynccontextmanager
 async def open_proxy(
     config: ProxyConfig,
+    policy: Policy,
     *,
     observer: Observer,
     clock: Callable[[], datetime] = utc_now,
@@ -98,9 +99,8 @@ async def open_proxy(
 ) -> AsyncIterator[URL]:
     """Run the gate inside of the block; yields its URL (a port of 0 picks a free one).
 
-    Raises ConfigError if the policy has problems, OSError if the address cannot be bound.
+    Raises OSError if the address cannot be bound.
     """
-    policy = load_policy(config)
     async with AsyncExitStack() as stack:
         electric = connect(config.electric_url)
         stack.push_async_callback(electric.close)

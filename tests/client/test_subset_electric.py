@@ -14,7 +14,7 @@ from yarl import URL
 
 from shapegate_client import AccessToken, ClientSettings, LiveMode, Organization, Principal, Session
 from shapegate_harness.electric import DevElectric, ElectricSettings
-from shapegate_proxy.app import open_proxy
+from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.config import ProxyConfig
 from shapegate_wire.shape import LogMode, Replica, ShapeDefinition
 from tests.client.ports import FixedCredentials
@@ -85,7 +85,7 @@ async def gated(database_url: str, folder: Path) -> AsyncIterator[str]:
             policy_path=policy,
             port=0,
         )
-        async with open_proxy(config, observer=Recorder(), clock=lambda: NOW) as url:
+        async with open_proxy(config, load_policy(config), observer=Recorder(), clock=lambda: NOW) as url:
             yield str(url)
 
 

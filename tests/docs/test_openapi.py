@@ -28,7 +28,7 @@ import shapegate_harness.issuer.app as issuer_app
 from shapegate_harness.electric import DevElectric
 from shapegate_harness.issuer import IssuerSettings, TokenIssuer
 from shapegate_harness.stack import Silent
-from shapegate_proxy.app import SHAPE_PATHS, open_proxy
+from shapegate_proxy.app import SHAPE_PATHS, load_policy, open_proxy
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
 from shapegate_proxy.limit_settings import LimitSettings
 from shapegate_schema.domains import policy_file
@@ -143,7 +143,7 @@ async def served(
             ),
             port=0,
         )
-        async with open_proxy(config, observer=Silent()) as gate_url:
+        async with open_proxy(config, load_policy(config), observer=Silent()) as gate_url:
             yield Served(str(gate_url.origin()), issuer.url, await bearer(issuer.url))
 
 

@@ -16,7 +16,7 @@ import pytest_asyncio
 from yarl import URL
 
 from shapegate_harness.electric import DevElectric
-from shapegate_proxy.app import open_proxy
+from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.config import ProxyConfig
 from tests.conformance.recording import Exchange, Sql, load
 from tests.proxy.builders import ACME, GLOBEX, NOW, Recorder, bearer, issuer_config
@@ -78,7 +78,7 @@ async def gate_url(create_session_database: CreateDatabase, open_folder: Path) -
             policy_path=policy,
             port=0,
         )
-        async with open_proxy(config, observer=Recorder(), clock=lambda: NOW) as running:
+        async with open_proxy(config, load_policy(config), observer=Recorder(), clock=lambda: NOW) as running:
             yield running
 
 

@@ -13,7 +13,7 @@ import jwt
 from aiohttp import web
 from yarl import URL
 
-from shapegate_proxy.app import open_proxy
+from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
 from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.policy_file import parse_policy
@@ -190,7 +190,9 @@ async def gate_before(
         **settings,
     )
     recorder, clock, ticks = Recorder(), Clock(), Ticks()
-    async with open_proxy(config, observer=recorder, clock=clock, monotonic=ticks, connect=connect) as url:
+    async with open_proxy(
+        config, load_policy(config), observer=recorder, clock=clock, monotonic=ticks, connect=connect
+    ) as url:
         yield Gate(url, recorder, upstream, clock, ticks)
 
 

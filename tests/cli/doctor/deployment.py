@@ -107,7 +107,8 @@ class Deployment:
 @asynccontextmanager
 async def open_gate(environ: Mapping[str, str]) -> AsyncIterator[URL]:
     """Run a gate as an environment says."""
-    async with open_proxy(read_configuration(environ).config, observer=Silent()) as url:
+    found = read_configuration(environ)
+    async with open_proxy(found.config, found.policy, observer=Silent()) as url:
         yield url
 
 
