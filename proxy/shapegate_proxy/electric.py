@@ -9,14 +9,16 @@ import json
 import re
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import Mapping
 
     from shapegate_proxy.upstream import UpstreamRequest
 
+
+Chunk: TypeAlias = bytes | memoryview
+"""A piece of a body; it does not change later."""
 
 VERSION_MIN: Final = (1, 7, 12)
 """Earlier ones check their secret on some spellings of the path only (REQUIREMENTS S-01, PROTOCOL 8)."""
@@ -87,7 +89,7 @@ def read_state(status: int, server: str, body: bytes) -> ElectricState:
 
 
 class UpstreamAnswer(Protocol):
-    """The answer to one request; valid inside of its context only."""
+    """The answer to one request; whoever got it closes it."""
 
     @property
     def status(self) -> int:
@@ -95,24 +97,35 @@ class UpstreamAnswer(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers; looked up without regard to case."""
+        """The headers by their names in lower case; of one that came twice, the first."""
 
     @property
     def framed(self) -> bool:
         """Whether the end of the body shows in one way only, so that a cut one is noticed."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body as it comes. Raises UpstreamFault or UpstreamTimeout if it is cut short.
+    @property
+    def ready(self) -> bool:
+        """Whether `next` has something to return, or to raise, without waiting."""
 
-        Nothing is read ahead beyond a small buffer: who takes the chunks slowly slows Electric.
+    async def next(self) -> Chunk:
+        """Wait for the next bytes of the body; none are its end, also when asked again.
+
+        Nothing is read ahead beyond a small buffer: who takes the bytes slowly slows Electric.
+        Raises UpstreamFault or UpstreamTimeout if the body is cut short.
         """
+
+    def close(self) -> None:
+        """Take nothing more; before the end this ends the request at Electric. May be called again."""
 
 
 class UpstreamClient(Protocol):
-    """Whoever brings a request to Electric; leaving the context of an answer early ends its request."""
+    """Whoever brings a request to Electric."""
 
-    def open(self, request: UpstreamRequest) -> AbstractAsyncContextManager[UpstreamAnswer]:
-        """Send it and wait for the head. Raises UpstreamFault or UpstreamTimeout."""
+    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+        """Send it and wait for the head of its answer, which the caller has to close.
+
+        Cancelled meanwhile, the request ends at Electric too. Raises UpstreamFault or UpstreamTimeout.
+        """
 
     async def state(self) -> ElectricState:
         """Ask how Electric is; never raises."""

@@ -6,7 +6,6 @@ Every fault of a connection becomes a Refused here; nothing above knows aiohttp'
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
@@ -16,11 +15,11 @@ from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 from shapegate_wire import names
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
     from yarl import URL
 
-    from shapegate_proxy.electric import UpstreamAnswer
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -46,8 +45,7 @@ class ElectricClient:
         await self._pooled.close()
         await self._fresh.close()
 
-    @asynccontextmanager
-    async def open(self, request: UpstreamRequest) -> AsyncIterator[UpstreamAnswer]:
+    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
         """Send one request and wait for the head of its answer.
 
         Electric closes a connection after 50 requests without a word, so one that ends before it answered
@@ -57,13 +55,11 @@ class ElectricClient:
         silence_seconds = self._timeouts.silence_seconds(request)
         try:
             async with asyncio.timeout(self._timeouts.connect_seconds + silence_seconds):
-                answer = await self._ask(request)
+                return _Answer(await self._ask(request), silence_seconds)
         except TimeoutError as exc:
             raise UpstreamTimeout("Electric did not answer in time") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise UpstreamFault("Electric cannot be reached") from exc
-        async with answer:
-            yield _Answer(answer, silence_seconds)
 
     async def _ask(self, request: UpstreamRequest) -> aiohttp.ClientResponse:
         try:
@@ -116,6 +112,7 @@ class _Answer:
     def __init__(self, answer: aiohttp.ClientResponse, silence_seconds: float) -> None:
         self._answer = answer
         self._silence_seconds = silence_seconds
+        self._taken = 0
 
     @property
     def status(self) -> int:
@@ -133,20 +130,27 @@ class _Answer:
             return len(headers.getall("content-length", [])) == 1
         return [coding.lower() for coding in chunked] == ["chunked"] and "content-length" not in headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        while chunk := await self._next():
-            yield chunk
+    @property
+    def ready(self) -> bool:
+        content = self._answer.content
+        return content.total_bytes > self._taken or content.is_eof() or content.exception() is not None
 
-    async def _next(self) -> bytes:
-        """Wait for the next bytes; none are the end.
+    async def next(self) -> Chunk:
+        """See the port.
 
         The time is ours: aiohttp's own starts anew with bytes that are no body, and ends with the connection,
         also where a chunk that cannot be read ended that, which it does not tell.
         """
         try:
             async with asyncio.timeout(self._silence_seconds):
-                return await self._answer.content.read(CHUNK_BYTES_MAX)
+                chunk = await self._answer.content.read(CHUNK_BYTES_MAX)
         except TimeoutError as exc:
             raise UpstreamTimeout("Electric stopped in the middle of its answer") from exc
         except (aiohttp.ClientError, OSError) as exc:
             raise UpstreamFault("Electric's answer was cut short") from exc
+        self._taken += len(chunk)
+        return chunk
+
+    def close(self) -> None:
+        # Not `close`: that ends the connection of an answer that was taken to its end, too.
+        self._answer.release() if self._answer.content.is_eof() else self._answer.close()

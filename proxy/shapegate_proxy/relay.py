@@ -59,7 +59,8 @@ async def relay(
     Chunks pass as they come, and none is read before the last was taken (SECURITY I-22, REQUIREMENTS P-41).
     Raises a Refused; once `progress` has a response, the caller has to break it off by `break_off`.
     """
-    async with client.open(built) as answer:
+    answer = await client.ask(built)
+    try:
         if answer.status not in (200, 304, 409):
             raise await _refusal(answer)
         if answer.status == 304 and not _is_conditional(built):
@@ -70,13 +71,15 @@ async def relay(
         response = web.StreamResponse(status=answer.status, headers=headers)
         await response.prepare(request)
         progress.response, progress.status = response, answer.status
-        async for chunk in answer.chunks():
+        while chunk := await answer.next():
             progress.between_events = False
             await response.write(chunk)
             progress.body_bytes += len(chunk)
-            progress.between_events = built.sse and chunk.endswith(b"\n\n")
+            progress.between_events = built.sse and chunk[-2:] == b"\n\n"
         await response.write_eof()
         return response
+    finally:
+        answer.close()
 
 
 def _is_conditional(built: UpstreamRequest) -> bool:
@@ -121,7 +124,7 @@ def _retry(headers: Mapping[str, str]) -> Mapping[str, str]:
 
 async def _body(answer: UpstreamAnswer) -> bytes:
     body = b""
-    async for chunk in answer.chunks():
+    while chunk := await answer.next():
         body += chunk
         if len(body) > ERROR_BYTES_MAX:
             return b""

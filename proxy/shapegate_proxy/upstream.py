@@ -15,6 +15,8 @@ from shapegate_wire.identifier import print_columns
 from shapegate_wire.shape import LogMode, Replica
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from yarl import URL
 
     from shapegate_proxy.config import Secret
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 REQUEST_LINE_BYTES_MAX: Final = 9_500
 """Electric resets connections above some 10,000 bytes (PROTOCOL 1.2)."""
+TRACE_PARENT: Final = "traceparent"
 SHAPE_PATH: Final = ("v1", "shape")
 """Below ELECTRIC_URL, which may have a path of its own; nothing of a client's path gets into it."""
 
@@ -39,6 +42,13 @@ class UpstreamRequest:
     """JSON that a subset is asked with; built by us, never a client's."""
     live: bool
     sse: bool
+    key: Hashable = field(init=False, repr=False)
+    """All that Electric is asked, but not for whom: requests of one key have one answer."""
+
+    def __post_init__(self) -> None:
+        """Name what is asked: a trace only says who asks."""
+        headers = tuple(header for header in self.headers if header[0] != TRACE_PARENT)
+        object.__setattr__(self, "key", (self.method, str(self.url), headers, self.body))
 
 
 def build(
@@ -69,7 +79,7 @@ def build(
     if if_none_match is not None and subset is None:
         headers.append(("if-none-match", if_none_match))
     if trace_parent is not None:
-        headers.append(("traceparent", trace_parent))
+        headers.append((TRACE_PARENT, trace_parent))
     return UpstreamRequest(
         method=sent_as,
         url=url,

@@ -26,7 +26,7 @@ from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD, SECONDS, Peer, serve_raw
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from shapegate_proxy.electric import UpstreamClient
+    from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
     from tests.proxy.raw import RawServer, Script
 
     Connect = Callable[[URL, ElectricTimeouts], UpstreamClient]
@@ -70,9 +70,29 @@ def asked(server: RawServer, kind: str = "catch_up", *, method: str = "GET") -> 
     )
 
 
+@asynccontextmanager
+async def opened(client: UpstreamClient, request: UpstreamRequest) -> AsyncIterator[UpstreamAnswer]:
+    answer = await client.ask(request)
+    try:
+        yield answer
+    finally:
+        answer.close()
+        answer.close()
+
+
+async def rest(answer: UpstreamAnswer) -> bytes:
+    """Take the body to its end, which stays the end."""
+    body = bytearray()
+    while chunk := await answer.next():
+        body += chunk
+    assert answer.ready
+    assert await answer.next() == b""
+    return bytes(body)
+
+
 async def fetch(client: UpstreamClient, request: UpstreamRequest) -> tuple[int, bytes]:
-    async with client.open(request) as answer:
-        return answer.status, b"".join([chunk async for chunk in answer.chunks()])
+    async with opened(client, request) as answer:
+        return answer.status, await rest(answer)
 
 
 async def answer_all(peer: Peer) -> None:
@@ -84,9 +104,9 @@ async def answer_all(peer: Peer) -> None:
 
 
 async def test_a_whole_answer_comes_as_it_was_sent(connect: Connect) -> None:
-    async with electric(connect, answer_all) as (client, server), client.open(asked(server)) as answer:
-        assert (answer.status, answer.headers["Electric-Handle"], answer.framed) == (200, "h-1", True)
-        assert [chunk async for chunk in answer.chunks()] == [b"[]"]
+    async with electric(connect, answer_all) as (client, server), opened(client, asked(server)) as answer:
+        assert (answer.status, answer.headers["electric-handle"], answer.framed) == (200, "h-1", True)
+        assert await rest(answer) == b"[]"
 
 
 async def test_P_22_the_request_is_the_built_one_and_nothing_more(connect: Connect) -> None:
@@ -141,11 +161,10 @@ async def test_I_22_the_first_bytes_are_there_before_the_others(connect: Connect
         await more.wait()
         await peer.send(b"1\r\n]\r\n0\r\n\r\n")
 
-    async with electric(connect, drip) as (client, server), client.open(asked(server)) as answer:
-        chunks = answer.chunks()
-        assert await asyncio.wait_for(anext(chunks), SECONDS) == b"["
+    async with electric(connect, drip) as (client, server), opened(client, asked(server)) as answer:
+        assert await asyncio.wait_for(answer.next(), SECONDS) == b"["
         more.set()
-        assert [chunk async for chunk in chunks] == [b"]"]
+        assert await rest(answer) == b"]"
 
 
 async def test_I_22_who_takes_nothing_lets_electric_wait(connect: Connect) -> None:
@@ -166,12 +185,11 @@ async def test_I_22_who_takes_nothing_lets_electric_wait(connect: Connect) -> No
 
     # A silence that the client itself causes is none of Electric's.
     within = timeouts(catch_up_seconds=0.2)
-    async with electric(connect, flood, within) as (client, server), client.open(asked(server)) as answer:
-        chunks = answer.chunks()
-        await anext(chunks)
+    async with electric(connect, flood, within) as (client, server), opened(client, asked(server)) as answer:
+        await answer.next()
         await asyncio.wait_for(stalled.wait(), 4 * SECONDS)
         assert sent < 16_000_000  # what the two sockets buffer
-        assert len(await anext(chunks)) < 1_000_000
+        assert len(await answer.next()) < 1_000_000
 
 
 SILENCES = {
@@ -336,7 +354,7 @@ async def test_W_01_an_answer_says_where_it_ends(connect: Connect, head: bytes, 
         await peer.head()
         await peer.send(head)
 
-    async with electric(connect, script) as (client, server), client.open(asked(server)) as answer:
+    async with electric(connect, script) as (client, server), opened(client, asked(server)) as answer:
         assert answer.framed is framed
 
 
@@ -357,7 +375,7 @@ async def test_W_03_two_ends_are_none(connect: Connect, told: bytes) -> None:
 
     async with electric(connect, script) as (client, server):
         try:
-            async with client.open(asked(server)) as answer:
+            async with opened(client, asked(server)) as answer:
                 assert not answer.framed
         except UpstreamFault:
             pass
@@ -397,17 +415,16 @@ async def test_W_01_a_chunk_that_cannot_be_read_ends_the_answer(connect: Connect
         await peer.send(b"zz\r\n")
 
     within = timeouts(catch_up_seconds=0.2)
-    async with electric(connect, script, within) as (client, server), client.open(asked(server)) as answer:
-        chunks = answer.chunks()
-        assert await anext(chunks) == b"["
+    async with electric(connect, script, within) as (client, server), opened(client, asked(server)) as answer:
+        assert await answer.next() == b"["
         begun.set()
         with pytest.raises((UpstreamFault, UpstreamTimeout)):
-            await asyncio.wait_for(anext(chunks), SECONDS)
+            await asyncio.wait_for(answer.next(), SECONDS)
 
 
 async def test_W_03_a_connection_left_in_the_body_is_not_used_again(connect: Connect) -> None:
     async with electric(connect, answer_all) as (client, server):
-        async with client.open(asked(server)):
+        async with opened(client, asked(server)):
             pass
         assert await fetch(client, asked(server)) == (200, b"[]")
         assert server.connections <= 2
@@ -419,7 +436,7 @@ async def test_W_03_a_connection_left_in_the_body_is_not_used_again(connect: Con
 
     async with electric(connect, half) as (client, server):
         for connections in (1, 2):
-            async with client.open(asked(server)):
+            async with opened(client, asked(server)):
                 assert server.connections == connections
 
 
@@ -431,7 +448,7 @@ async def test_W_08_headers_up_to_64_kB_are_read(connect: Connect, size: int, pa
 
     async with electric(connect, wide) as (client, server):
         if passes:
-            async with client.open(asked(server)) as answer:
+            async with opened(client, asked(server)) as answer:
                 assert len(answer.headers["electric-schema"]) == size
         else:
             with pytest.raises(UpstreamFault):
