@@ -61,6 +61,16 @@ def plain_headers(request_id: str) -> Mapping[str, str]:
     return {"server": "shapegate", "x-content-type-options": "nosniff", "x-request-id": request_id}
 
 
+def refusal_headers(refused: Refused, body: bytes) -> Mapping[str, str]:
+    """Say what the answer to a refusal is, and that nobody keeps it."""
+    return {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        **refused.headers,
+        names.CACHE_CONTROL: NO_STORE,
+    }
+
+
 def error_body(refused: Refused, request_id: str) -> bytes:
     """Print a refusal as JSON (DESIGN 14, REQUIREMENTS P-52)."""
     body: dict[str, object] = {

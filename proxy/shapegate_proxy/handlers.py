@@ -1,118 +1,81 @@
-"""The gate's routes.
+"""The gate's routes, on aiohttp.
 
-`get_shape` is the whole road of a request; a route that forgets a step does not type-check, since `build`
-takes only what `confine` makes, and `confine` only what a verifier makes.
+A plain GET of a shape does not come here but by `front`, on the same road; what is left is everything else.
 """
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from aiohttp import HttpVersion11, web
 
-from shapegate_proxy.addresses import client_address
-from shapegate_proxy.allowed_headers import condition, trace_parent
 from shapegate_proxy.body import read_json
-from shapegate_proxy.boundary import ASKED, PRINCIPAL, PROGRESS, REQUEST_ID, SERVICES
-from shapegate_proxy.errors import (
-    ExpiredToken,
-    InvalidRequest,
-    InvalidToken,
-    OrgMismatch,
-    VersionNotSupported,
-)
-from shapegate_proxy.policy import ConfinedRequest, confine
-from shapegate_proxy.relay import relay
-from shapegate_proxy.tokens import bearer_token
-from shapegate_proxy.too_many import TooManyFailures
-from shapegate_proxy.turns import is_costly
-from shapegate_proxy.upstream import build
-from shapegate_wire.errors import MalformedRequest
-from shapegate_wire.request import ShapeRequest, parse_request
+from shapegate_proxy.boundary import REQUEST_ID, SERVICES, refusal_of
+from shapegate_proxy.errors import InvalidRequest
+from shapegate_proxy.incoming import Incoming
+from shapegate_proxy.serving import serve
 from shapegate_wire.subset import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
-    from shapegate_proxy.principal import Principal
+    from collections.abc import Mapping
+
+    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.errors import Refused
 
 
 async def get_shape(request: web.Request) -> web.StreamResponse:
     """Answer one shape request of a caller who proves who they are."""
-    if request.version != HttpVersion11:
-        raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
-    services, progress = request.app[SERVICES], request[PROGRESS]
-    token = bearer_token(request.headers.getall("authorization", []))
-    principal = request[PRINCIPAL] = await _verify(request, token)
-    seconds_left = max(0.0, (principal.expires_at - services.clock()).total_seconds())
-    with services.limits.enter(principal):
-        async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
-            # Held before it is confirmed: a revocation in between ends it.
-            await services.sessions.confirm(principal)
-            _check_org(request, principal)
-            asked = request[ASKED] = await _parse(request)
-            if asked.live:
-                services.held.mark_live(hold, while_=lambda: progress.response is None or asked.live_sse)
-            async with services.turns.turn(principal.org) if is_costly(asked) else nullcontext():
-                confined = confine(principal, asked, services.policy)
-            with services.limits.admit(confined):
-                return await _relay(request, confined)
 
+    async def read_body() -> bytes | None:
+        if request.method == "POST":
+            return await read_json(request, bytes_max=BODY_BYTES_MAX)
+        if request.can_read_body:
+            raise InvalidRequest("The request has a body: expected none")
+        return None
 
-async def _verify(request: web.Request, token: str) -> Principal:
-    """Verify the token, unless its address showed too many bad ones; a token proven before always passes."""
-    services, failures = request.app[SERVICES], request.app[SERVICES].failures
-    if services.verifier.knows(token):
-        return await services.verifier.verify(token)
-    forwarded = request.headers.getall("x-forwarded-for", [])
-    address = client_address(request.remote, forwarded, services.trusted_proxies)
-    if failures.exhausted(address):
-        user = services.verifier.claimed_user(token)
-        if user is None or not failures.admits(address, user):
-            raise TooManyFailures(failures.seconds_until(address))
-    try:
-        principal = await services.verifier.verify(token)
-    except InvalidToken as exc:
-        if not isinstance(exc, ExpiredToken):
-            failures.failed(address)
-        raise
-    failures.succeeded(address, principal.user)
-    return principal
-
-
-async def _relay(request: web.Request, confined: ConfinedRequest) -> web.StreamResponse:
-    services, org_in_url = request.app[SERVICES], "org" in request.match_info
-    headers = request.headers
-    built = build(
-        confined,
-        electric_url=services.electric_url,
-        secret=services.electric_secret,
+    incoming = Incoming(
         method=request.method,
-        if_none_match=condition(headers.getall("if-none-match", [])) if org_in_url else None,
-        trace_parent=trace_parent(headers.getall("traceparent", [])),
+        target=request.raw_path,
+        org=request.match_info.get("org"),
+        values=lambda name: request.headers.getall(name, []),
+        query=lambda: request.rel_url.query.items(),
+        read_body=read_body,
+        peer=request.remote,
+        http_1_1=request.version == HttpVersion11,
     )
-    return await relay(services.electric, built, request, org_in_url=org_in_url, progress=request[PROGRESS])
+    responder = _Responder(request)
+    await serve(request.app[SERVICES], incoming, responder)
+    return responder.response
 
 
-def _check_org(request: web.Request, principal: Principal) -> None:
-    """Refuse another org in the URL, and leave a record of it: somebody tried a door that is not theirs."""
-    org = request.match_info.get("org")
-    if org is not None and org.lower() != principal.org:
-        request.app[SERVICES].audit.cross_org_refused(
-            principal, asked_org=org, request_id=request[REQUEST_ID], method=request.method
-        )
-        raise OrgMismatch("The organization in the URL is not the token's")
+class _Responder:
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self.response: web.StreamResponse = web.Response(status=500)
+        """What aiohttp is told to have been the answer."""
 
+    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
+        self._request[REQUEST_ID] = request_id
+        self.response = web.StreamResponse(status=status, headers=headers)
+        await self.response.prepare(self._request)
 
-async def _parse(request: web.Request) -> ShapeRequest:
-    body: bytes | None = None
-    if request.method == "POST":
-        body = await read_json(request, bytes_max=BODY_BYTES_MAX)
-    elif request.can_read_body:
-        raise InvalidRequest("The request has a body: expected none")
-    try:
-        return parse_request(request.rel_url.query.items(), body)
-    except MalformedRequest as exc:
-        raise InvalidRequest(str(exc)) from exc
+    async def flush(self) -> None:
+        """Nothing is kept here: aiohttp sends a head with what comes first, or at once."""
+
+    async def write(self, chunk: Chunk, *, more: bool) -> None:  # noqa: ARG002  # aiohttp keeps nothing back
+        await self.response.write(chunk)
+
+    async def end(self) -> None:
+        await self.response.write_eof()
+
+    def break_off(self) -> None:
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    async def refuse(self, refused: Refused, *, request_id: str) -> int:
+        self._request[REQUEST_ID] = request_id
+        self.response = refusal_of(refused, request_id)
+        return len(self.response.body) if isinstance(self.response.body, bytes) else 0
 
 
 async def preflight(_request: web.Request) -> web.Response:

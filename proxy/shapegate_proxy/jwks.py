@@ -80,6 +80,10 @@ class PublishedKeys:
                 raise KeysUnavailable
         return self._keys.get(kid)
 
+    def peek(self, kid: str | None) -> VerificationKey | None:
+        """See `KeySource.peek`."""
+        return self._keys.get(kid) if kid is not None and self.available() else None
+
     def available(self) -> bool:
         """Say whether there are keys that may be used."""
         return self._fetched_at is not None and self._monotonic() - self._fetched_at <= STALE_SECONDS_MAX

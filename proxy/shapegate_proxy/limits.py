@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, OrderedDict
-from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.too_many import TooManyInitial, TooManyLive, TooManyRequests, TooManyShapes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from shapegate_proxy.limit_settings import LimitSettings
     from shapegate_proxy.policy import ConfinedRequest
@@ -59,9 +59,8 @@ class Limits:
         self._shapes_of_principals = RecentShapes(REMEMBERED_MAX)
         self._shapes_of_orgs = RecentShapes(REMEMBERED_MAX)
 
-    @contextmanager
-    def enter(self, principal: Principal) -> Iterator[None]:
-        """Count a request as under way inside of the block, before anything is done for it.
+    def enter(self, principal: Principal) -> AbstractContextManager[None]:
+        """Count a request as under way from now to the end of the block, before anything is done for it.
 
         Raises TooManyRequests.
         """
@@ -70,12 +69,12 @@ class Limits:
             raise TooManyRequests("This user has too many requests under way")
         if self._requests[org] >= self._settings.requests_per_org:
             raise TooManyRequests("This organization has too many requests under way")
-        with _counted(self._requests, owner), _counted(self._requests, org):
-            yield
+        return _Counted((self._requests, owner), (self._requests, org))
 
-    @contextmanager
-    def admit(self, confined: ConfinedRequest) -> Iterator[None]:
-        """Count what is asked for: its shape for an hour, and as live or as initial inside of the block.
+    def admit(self, confined: ConfinedRequest, shape: bytes) -> AbstractContextManager[None]:
+        """Count what is asked for: its shape for an hour, and as live or as initial to the end of the block.
+
+        `shape` is its `shape_key`.
 
         Raises TooManyLive, TooManyInitial or TooManyShapes; a refused request counts nowhere.
         """
@@ -85,15 +84,16 @@ class Limits:
             raise TooManyLive
         if initial and self._initial[org] >= self._settings.initial_per_org:
             raise TooManyInitial
-        self._count_shape(confined, owner)
-        with (
-            _counted(self._live, owner) if live else nullcontext(),
-            _counted(self._initial, org) if initial else nullcontext(),
-        ):
-            yield
+        self._count_shape(confined, shape, owner)
+        counted = []
+        if live:
+            counted.append((self._live, owner))
+        if initial:
+            counted.append((self._initial, org))
+        return _Counted(*counted)
 
-    def _count_shape(self, confined: ConfinedRequest, owner: Owner) -> None:
-        now, shape, org = self._monotonic(), shape_key(confined), (confined.principal.org,)
+    def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
+        now, org = self._monotonic(), (confined.principal.org,)
         own_max = confined.limits.shapes_per_hour
         if own_max is None:
             own_max = self._settings.shapes_per_hour_principal
@@ -117,16 +117,26 @@ def _owner(principal: Principal) -> Owner:
     return principal.issuer, principal.user, principal.org
 
 
-@contextmanager
-def _counted(counter: Counter[Owner], owner: Owner) -> Iterator[None]:
-    """Add one inside of the block; an owner without any is not kept."""
-    counter[owner] += 1
-    try:
-        yield
-    finally:
-        counter[owner] -= 1
-        if not counter[owner]:
-            del counter[owner]
+class _Counted:
+    """Adds one for each owner, from now to the end of the block; an owner without any is not kept."""
+
+    __slots__ = ("_counted",)
+
+    def __init__(self, *counted: tuple[Counter[Owner], Owner]) -> None:
+        self._counted = counted
+        for counter, owner in counted:
+            counter[owner] = counter.get(owner, 0) + 1
+
+    def __enter__(self) -> None:
+        """It is counted already."""
+
+    def __exit__(self, *_exc: object) -> None:
+        for counter, owner in self._counted:
+            left = counter[owner] - 1
+            if left:
+                counter[owner] = left
+            else:
+                del counter[owner]
 
 
 class RecentShapes:

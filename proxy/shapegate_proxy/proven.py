@@ -30,6 +30,10 @@ class ProvenToken:
         """Say whether the issuer still has the key. Raises KeysUnavailable if nobody knows."""
         return await self.keys.find(self.kid) is self.key
 
+    def counts(self, now: float) -> bool:
+        """Say, without asking anybody, whether it is sure that the token counts at an instant."""
+        return self.lifetime.holds(now) and self.keys.peek(self.kid) is self.key
+
 
 class ProvenTokens:
     """A bounded memory; the one that was not used for longest makes room (SECURITY J-15)."""

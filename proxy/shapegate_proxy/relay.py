@@ -7,10 +7,9 @@ by an answer of the gate (PROTOCOL 6, REQUIREMENTS P-30 to P-45).
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from aiohttp import web
 
 from shapegate_proxy.allowed_headers import client_headers
 from shapegate_proxy.errors import (
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.incoming import Responder
     from shapegate_proxy.upstream import UpstreamRequest
 
 ERROR_BYTES_MAX: Final = 16 * 1024
@@ -37,9 +37,10 @@ RETRY_AFTER_SECONDS_DEFAULT: Final = 5
 class Progress:
     """How far an answer has come; kept by the caller, so that it is known after a fault too."""
 
-    response: web.StreamResponse | None = None
-    """Set when its head was sent: from then on a fault can only break the connection off."""
     status: int | None = None
+    """Set when its head was given to the responder: from then on a fault can only break the answer off."""
+    head_at: float | None = None
+    """When that was, on the monotonic clock."""
     body_bytes: int = 0
     between_events: bool = False
     """Whether it is an event stream that could end here, as Electric ends one (PROTOCOL 3.6)."""
@@ -49,15 +50,16 @@ class Progress:
 async def relay(
     client: UpstreamClient,
     built: UpstreamRequest,
-    request: web.Request,
+    responder: Responder,
     *,
+    request_id: str,
     org_in_url: bool,
     progress: Progress,
-) -> web.StreamResponse:
+) -> None:
     """Bring one request to Electric and its answer back.
 
     Chunks pass as they come, and none is read before the last was taken (SECURITY I-22, REQUIREMENTS P-41).
-    Raises a Refused; once `progress` has a response, the caller has to break it off by `break_off`.
+    Raises a Refused; once `progress` has a status, the caller has to break the answer off.
     """
     answer = await client.ask(built)
     try:
@@ -68,29 +70,22 @@ async def relay(
         if not answer.framed and built.method != "HEAD" and answer.status != 304:
             raise UpstreamFault("Electric's answer does not say its end, or says it twice")
         headers = client_headers(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
-        response = web.StreamResponse(status=answer.status, headers=headers)
-        await response.prepare(request)
-        progress.response, progress.status = response, answer.status
+        progress.status, progress.head_at = answer.status, time.monotonic()
+        await responder.begin(answer.status, headers, request_id=request_id)
+        if not answer.ready:
+            await responder.flush()
         while chunk := await answer.next():
             progress.between_events = False
-            await response.write(chunk)
+            await responder.write(chunk, more=answer.ready)
             progress.body_bytes += len(chunk)
             progress.between_events = built.sse and chunk[-2:] == b"\n\n"
-        await response.write_eof()
-        return response
+        await responder.end()
     finally:
         answer.close()
 
 
 def _is_conditional(built: UpstreamRequest) -> bool:
     return any(name == "if-none-match" for name, _ in built.headers)
-
-
-def break_off(request: web.Request, progress: Progress) -> None:
-    """End an answer under way so that nobody takes it for complete."""
-    progress.aborted = True
-    if request.transport is not None:
-        request.transport.abort()
 
 
 async def _refusal(answer: UpstreamAnswer) -> Exception:

@@ -57,6 +57,9 @@ class Sessions(Protocol):
     async def confirm(self, principal: Principal) -> None:
         """Return if it does. Raises InvalidToken if not, SessionsUnavailable if nobody can be asked."""
 
+    def believes(self, principal: Principal) -> bool:
+        """Say, without asking anybody, whether it is sure that the session counts."""
+
     async def available(self) -> bool:
         """Say whether somebody can be asked."""
 
@@ -70,6 +73,10 @@ class UncheckedSessions:
 
     async def confirm(self, principal: Principal) -> None:
         """Believe the token alone."""
+
+    def believes(self, principal: Principal) -> bool:  # noqa: ARG002  # whosever it is
+        """Believe the token alone."""
+        return True
 
     async def available(self) -> bool:
         """Nobody has to be asked."""
@@ -113,11 +120,25 @@ class PostgresSessions:
         session = principal.session
         if session is None:
             return
-        known = self._believed.get(session)
-        if known is None or self._monotonic() - known[2] > BELIEVED_SECONDS:
+        known = self._fresh(session)
+        if known is None:
             known = (await self._look_up(frozenset({session}))).get(session)
         if known is None or known[:2] != (principal.user, principal.org):
             raise _revoked()
+
+    def believes(self, principal: Principal) -> bool:
+        """See `Sessions.believes`."""
+        session = principal.session
+        if session is None:
+            return True
+        known = self._fresh(session)
+        return known is not None and known[:2] == (principal.user, principal.org)
+
+    def _fresh(self, session: str) -> tuple[str, str, float] | None:
+        known = self._believed.get(session)
+        if known is None or self._monotonic() - known[2] > BELIEVED_SECONDS:
+            return None
+        return known
 
     async def available(self) -> bool:
         """Ask for nothing in particular."""

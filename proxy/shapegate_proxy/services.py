@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from shapegate_proxy.addresses import FailureBudget
+    from shapegate_proxy.admissions import Admissions
     from shapegate_proxy.audit import AuditLog
     from shapegate_proxy.config import Secret
     from shapegate_proxy.electric import UpstreamClient
@@ -32,6 +33,7 @@ class Services:
 
     policy: Policy
     verifier: Verifier
+    admissions: Admissions
     electric: UpstreamClient
     electric_url: URL
     electric_secret: Secret | None

@@ -39,12 +39,16 @@ class Lifetime:
         """The end as an instant."""
         return datetime.fromtimestamp(self.ends, tz=UTC)
 
-    def check(self, now: datetime) -> None:
-        """Return if the token counts now. Raises ExpiredToken."""
-        if self.ends <= now.timestamp():
+    def check(self, now: float) -> None:
+        """Return if the token counts at an instant, in seconds since 1970. Raises ExpiredToken."""
+        if self.ends <= now:
             raise ExpiredToken("The token is expired")
-        if self.begins > now.timestamp():
+        if self.begins > now:
             raise ExpiredToken("The token is not valid yet")
+
+    def holds(self, now: float) -> bool:
+        """Say whether the token counts at an instant."""
+        return self.begins <= now < self.ends
 
 
 def read_lifetime(claims: Mapping[str, object], config: IssuerConfig) -> Lifetime:

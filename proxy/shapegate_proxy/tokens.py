@@ -87,17 +87,27 @@ class Verifier:
 
         Raises InvalidToken, NoOrganization or KeysUnavailable.
         """
-        proven = self._proven.recall(token)
-        if proven is None or not await proven.stands():
-            self._proven.forget(token)
-            proven = await self._prove(token)
-            self._proven.remember(token, proven)
-        proven.lifetime.check(self._clock())
-        return proven.principal
+        return (await self.recall(token) or await self.prove(token)).principal
 
-    def knows(self, token: str) -> bool:
-        """Say whether the token was proven before, so that verifying it costs next to nothing."""
-        return self._proven.recall(token) is not None
+    async def recall(self, token: str) -> ProvenToken | None:
+        """Return what a token proved before, at next to no cost; None if it has to be proven.
+
+        Raises ExpiredToken or KeysUnavailable.
+        """
+        proven = self._proven.recall(token)
+        if proven is None:
+            return None
+        if not await proven.stands():
+            self._proven.forget(token)
+            return None
+        proven.lifetime.check(self._clock().timestamp())
+        return proven
+
+    async def prove(self, token: str) -> ProvenToken:
+        """Verify a token as if it was never seen, and remember what it proved. Raises as `verify`."""
+        proven = await self._prove(token)
+        self._proven.remember(token, proven)
+        return proven
 
     def claimed_user(self, token: str) -> str | None:
         """Read whose the token claims to be, unproven; None if it is no token of an issuer known here."""
@@ -132,7 +142,7 @@ class Verifier:
             raise InvalidToken("The token is signed with a key or an algorithm that is not accepted")
         _check_signature(token, key, issuer.config)
         lifetime = read_lifetime(unverified.claims, issuer.config)
-        lifetime.check(self._clock())
+        lifetime.check(self._clock().timestamp())
         return ProvenToken(
             principal=_principal(unverified, issuer, lifetime),
             lifetime=lifetime,

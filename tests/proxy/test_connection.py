@@ -13,6 +13,7 @@ from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
 
 from shapegate_proxy.connection import FIELD_BYTES_MAX, HEAD_BYTES_MAX, WAITING_MAX, Connection
+from shapegate_proxy.front import Front
 from shapegate_proxy.observe import Decision
 from tests.proxy.builders import LOG_HEADERS, gate, log_answer
 from tests.proxy.raw import SECONDS, Peer, answered, dial, get
@@ -80,7 +81,17 @@ async def test_I_08_a_body_and_many_heads_one_after_the_other_are_no_large_head(
             assert (await answered(peer))[0] == 200
 
 
-async def test_I_08_few_requests_are_read_while_one_is_under_way(tmp_path: Path) -> None:
+def waiting(kind: type[Front | Connection], size: int) -> int:
+    """Count the requests of a size that wait on connections of a kind."""
+    if kind is Front:
+        return max(len(one._waiting()) for one in alive(Front)) // size
+    return sum(len(message.raw_headers) > 50 for message in alive(RawRequestMessage))
+
+
+@pytest.mark.parametrize(("kind", "unusual"), [(Front, ()), (Connection, ("keep-alive: timeout=5",))])
+async def test_I_08_few_requests_are_read_while_one_is_under_way(
+    tmp_path: Path, kind: type[Front | Connection], unusual: tuple[str, ...]
+) -> None:
     """Whoever waits behind a held request costs memory, and is read when it is their turn."""
     reached, release = asyncio.Event(), asyncio.Event()
 
@@ -92,12 +103,11 @@ async def test_I_08_few_requests_are_read_while_one_is_under_way(tmp_path: Path)
 
     behind = get(*fields(50, size=1_000))
     async with gate(hold, tmp_path) as running, dial(running.url) as peer:
-        await peer.send(get(target=LIVE))
+        await peer.send(get(*unusual, target=LIVE))
         await asyncio.wait_for(reached.wait(), SECONDS)
         await peer.send(behind * 30)
         await peer.quiet(0.3)
-        waiting = sum(len(message.raw_headers) > 50 for message in alive(RawRequestMessage))
-        assert 0 < waiting <= WAITING_MAX + READ_BYTES // len(behind) + 1
+        assert 0 < waiting(kind, len(behind)) <= READ_BYTES // len(behind) + WAITING_MAX + 1
         release.set()
         for _ in range(31):
             assert (await answered(peer))[0] == 200
@@ -147,15 +157,18 @@ async def test_I_08_nobody_is_held_by_refusals_that_are_not_taken(tmp_path: Path
             await asyncio.wait_for(send_for_ever(peer, anonymous * 100), 4 * SECONDS)
 
 
-async def test_I_22_a_client_that_pauses_gets_its_answer_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "unusual"), [(Front, ()), (Connection, ("keep-alive: timeout=5",))])
+async def test_I_22_a_client_that_pauses_gets_its_answer_whole(
+    tmp_path: Path, kind: type[Front | Connection], unusual: tuple[str, ...]
+) -> None:
     async def large(request: web.Request) -> web.StreamResponse:
         return await body_of(request, chunks=512)
 
     async with gate(large, tmp_path, stall_seconds=1.0) as running, dial(running.url) as peer:
-        await peer.send(get())
+        await peer.send(get(*unusual))
         await peer.head()
         async with asyncio.timeout(SECONDS):
-            while not any(one.writing_paused for one in alive(Connection)):  # noqa: ASYNC110  # nobody tells
+            while not any(one.writing_paused for one in alive(kind)):  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0)
         for _ in range(512):
             assert await peer.exactly(len(CHUNK)) == CHUNK

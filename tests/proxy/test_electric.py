@@ -19,6 +19,7 @@ from yarl import URL
 
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts, read_state
 from shapegate_proxy.electric_http import ElectricClient
+from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 from shapegate_proxy.upstream import UpstreamRequest
 from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD, SECONDS, Peer, serve_raw
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Connect = Callable[[URL, ElectricTimeouts], UpstreamClient]
 
-CONNECTS = [ElectricClient]
+CONNECTS = [ElectricClient, LeanClient]
 LONG = 60.0
 
 

@@ -19,6 +19,7 @@ from tests.proxy.builders import ACME, GLOBEX, Ticks, policy, principal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from shapegate_proxy.errors import Refused
     from shapegate_proxy.policy import ConfinedRequest
@@ -52,9 +53,13 @@ def limits(ticks: Ticks | None = None) -> Limits:
     return Limits(SETTINGS, monotonic=ticks or Ticks())
 
 
+def admit(accounts: Limits, request: ConfinedRequest) -> AbstractContextManager[None]:
+    return accounts.admit(request, shape_key(request))
+
+
 def ask(accounts: Limits, request: ConfinedRequest) -> None:
     """Make a request that ends at once."""
-    with accounts.enter(request.principal), accounts.admit(request):
+    with accounts.enter(request.principal), admit(accounts, request):
         pass
 
 
@@ -74,7 +79,7 @@ def test_I_08_a_principal_follows_so_many_shapes_at_once() -> None:
     accounts = limits()
     with ExitStack() as under_way:
         for _ in range(2):
-            under_way.enter_context(accounts.admit(confined(live=True)))
+            under_way.enter_context(admit(accounts, confined(live=True)))
         with pytest.raises(TooManyLive):
             ask(accounts, confined(live=True))
         ask(accounts, confined())
@@ -89,7 +94,7 @@ def test_I_08_users_of_one_org_share_what_may_be_initial_at_once(more: dict[str,
     accounts = limits()
     with ExitStack() as under_way:
         for user in "abc":
-            under_way.enter_context(accounts.admit(confined(user=user, more=more)))
+            under_way.enter_context(admit(accounts, confined(user=user, more=more)))
         for refused in ({}, SUBSET):
             with pytest.raises(TooManyInitial) as caught:
                 ask(accounts, confined(user="d", more=refused))
@@ -105,7 +110,7 @@ def test_I_08_what_is_refused_as_initial_counts_as_no_shape() -> None:
     accounts = limits()
     with ExitStack() as under_way:
         for user in "abc":
-            under_way.enter_context(accounts.admit(confined(user=user)))
+            under_way.enter_context(admit(accounts, confined(user=user)))
         for number in range(1, 20):
             with pytest.raises(TooManyInitial):
                 ask(accounts, confined(number, user="d"))
@@ -127,7 +132,7 @@ def test_a_request_that_fails_is_under_way_no_more() -> None:
     accounts = limits()
     for _ in range(10):
         request = confined(live=True)
-        with pytest.raises(RuntimeError), accounts.enter(request.principal), accounts.admit(request):
+        with pytest.raises(RuntimeError), accounts.enter(request.principal), admit(accounts, request):
             raise RuntimeError
     ask(accounts, confined(live=True))
 
@@ -212,7 +217,7 @@ def test_a_refused_request_counts_nowhere() -> None:
     for _ in range(20):
         with pytest.raises(TooManyShapes):
             ask(accounts, confined(4, live=True))
-    with accounts.admit(confined(1, live=True)), accounts.admit(confined(2, live=True)):
+    with admit(accounts, confined(1, live=True)), admit(accounts, confined(2, live=True)):
         pass
 
 

@@ -1,0 +1,331 @@
+"""The first to speak on a connection: it answers plain requests for shapes itself, all else is aiohttp's.
+
+A connection on which anything else comes is given to aiohttp with all that was not read yet, for good. Until
+then there is no parser, no task and no request object for it, which is most of what a held request costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp.tcp_helpers import tcp_keepalive
+from yarl import URL
+
+from shapegate_proxy import answers
+from shapegate_proxy.incoming import Incoming
+from shapegate_proxy.plain_head import HeadReader, PlainHead, end_of_head, may_become_plain
+from shapegate_proxy.printed_head import HeadPrinter, print_fields
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.errors import Refused
+    from shapegate_proxy.incoming import Responder
+    from shapegate_proxy.places import Places
+
+WAITING_BYTES_MAX: Final = 16 * 1024
+"""How much is read of requests that wait behind the one under way."""
+KEPT_BACK_BYTES_MAX: Final = 64 * 1024
+"""Pieces of a body leave together up to here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrontSettings:
+    """What all connections of a server share."""
+
+    places: Places
+    reader: HeadReader
+    printer: HeadPrinter
+    serve: Callable[[Incoming, Responder], Awaitable[None]]
+    """Answers one request; raises nothing but cancellation."""
+    give: Callable[[], asyncio.Protocol]
+    """Makes who takes a connection over."""
+    idle_seconds: float
+    stall_seconds: float
+    log: logging.Logger
+    fronts: set[Front]
+    """Every connection that is not aiohttp's."""
+
+
+class Front(asyncio.Protocol):
+    """One connection; see the module."""
+
+    __slots__ = (
+        "_buffer",
+        "_closing",
+        "_deadline",
+        "_drained",
+        "_idle_timer",
+        "_loop",
+        "_paused",
+        "_read",
+        "_reading_paused",
+        "_settings",
+        "_stall_timer",
+        "_task",
+        "transport",
+    )
+
+    def __init__(self, settings: FrontSettings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self.transport: asyncio.Transport | None = None
+        self._buffer = b""
+        """What came: a piece of a head, or what waits behind a request."""
+        self._read = 0
+        """How much of it is done with."""
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+        self._deadline = 0.0
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._paused = False
+        self._reading_paused = False
+        self._drained: asyncio.Future[None] | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a place; the deadline for the first head begins."""
+        self.transport = cast("asyncio.Transport", transport)
+        tcp_keepalive(self.transport)
+        self._settings.fronts.add(self)
+        if not self._settings.places.enter(self):
+            self.abort()
+            return
+        self._rest()
+
+    def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002  # why does not matter
+        """Let go of everything; a request under way ends."""
+        self.transport = None
+        self._leave()
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(ConnectionResetError("The client went away"))
+        if self._task is not None:
+            self._task.cancel()
+
+    def _leave(self) -> None:
+        self._settings.fronts.discard(self)
+        self._settings.places.leave(self)
+        for timer in (self._idle_timer, self._stall_timer):
+            if timer is not None:
+                timer.cancel()
+        self._idle_timer = self._stall_timer = None
+
+    def _rest(self) -> None:
+        """Begin to wait for the next head."""
+        self._deadline = self._loop.time() + self._settings.idle_seconds
+        if self._idle_timer is None:
+            self._idle_timer = self._loop.call_at(self._deadline, self._look)
+
+    def _look(self) -> None:
+        self._idle_timer = None
+        if self.transport is None or self._task is not None:
+            return
+        if self._loop.time() < self._deadline:
+            self._idle_timer = self._loop.call_at(self._deadline, self._look)
+        else:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came: a whole head, a piece of one, or what waits for its turn."""
+        waiting = self._waiting()
+        self._buffer, self._read = waiting + data if waiting else data, 0
+        if self._task is None:
+            self._advance()
+        if len(self._buffer) - self._read > WAITING_BYTES_MAX and not self._reading_paused and self.transport:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def _waiting(self) -> bytes:
+        return self._buffer[self._read :] if self._read else self._buffer
+
+    def _advance(self) -> None:
+        """Begin with the next request, if it is there."""
+        if self._read == len(self._buffer):
+            self._buffer, self._read = b"", 0
+            return
+        if self.transport is None or self.transport.is_closing():
+            return
+        end = end_of_head(self._buffer, self._read)
+        if end is None and may_become_plain(self._waiting()):
+            return
+        head = None if end is None else self._settings.reader.read(self._buffer[self._read : end])
+        if head is None or end is None:
+            self._give_away()
+            return
+        self._read = end
+        self._settings.places.begin(self)
+        coro = self._settings.serve(self._incoming(head), _Responder(self, head))
+        self._task = self._loop.create_task(coro)  # type: ignore[arg-type]  # a coroutine function's
+        self._task.add_done_callback(self._served)
+
+    def _give_away(self) -> None:
+        """Let aiohttp speak from here on, and read what was not read."""
+        transport, data = self.transport, self._waiting()
+        assert transport is not None
+        self._leave()
+        self.transport, self._buffer, self._read = None, b"", 0
+        taker = self._settings.give()
+        if self._reading_paused:
+            self._reading_paused = False
+            transport.resume_reading()
+        transport.set_protocol(taker)
+        taker.connection_made(transport)
+        if not transport.is_closing():
+            taker.data_received(data)
+
+    def _incoming(self, head: PlainHead) -> Incoming:
+        peer = self.transport.get_extra_info("peername") if self.transport else None
+        return Incoming(
+            method="GET",
+            target=head.target,
+            org=head.org,
+            values=head.values,
+            query=lambda: _query(head.target),
+            read_body=_no_body,
+            peer=peer[0] if peer else None,
+        )
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._settings.log.error("An error escaped the boundary", exc_info=error)
+            self.abort()
+        transport = self.transport
+        if transport is None:
+            return
+        if task.cancelled() or self._closing:
+            transport.close()
+            return
+        self._settings.places.end(self)
+        self._rest()
+        self._advance()
+        if self._reading_paused and len(self._buffer) - self._read <= WAITING_BYTES_MAX:
+            self._reading_paused = False
+            transport.resume_reading()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for the client to take something of its answer."""
+        self._paused = True
+        self._stall_timer = self._loop.call_later(self._settings.stall_seconds, self.abort)
+
+    def resume_writing(self) -> None:
+        """End to wait: it did."""
+        self._paused = False
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client has to take something before more is sent."""
+        return self._paused
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    async def send(self, pieces: list[Chunk]) -> None:
+        """Send; returns when more may be sent. Raises ConnectionResetError if the client is gone."""
+        if self.transport is None or self.transport.is_closing():
+            raise ConnectionResetError("The client went away")
+        if len(pieces) == 1:
+            self.transport.write(pieces[0])
+        else:
+            self.transport.writelines(pieces)
+        if self._paused:
+            if self._drained is None:
+                self._drained = self._loop.create_future()
+            await self._drained
+
+    def stop(self) -> None:
+        """Close the connection now, or after the answer under way."""
+        self._closing = True
+        if self._task is None and self.transport is not None:
+            self.transport.close()
+
+    async def finish(self, *, seconds: float) -> None:
+        """Wait for the answer under way, at most so long; then end it."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=seconds)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self.transport is not None:
+            self.transport.close()
+
+
+def _query(target: str) -> Iterable[tuple[str, str]]:
+    """Decode the parameters of a target as aiohttp does."""
+    path, _, query = target.partition("?")
+    return URL.build(path=path, query_string=query, encoded=True).query.items()
+
+
+async def _no_body() -> None:
+    return None
+
+
+class _Responder:
+    """Writes one answer to its connection."""
+
+    __slots__ = ("_chunked", "_front", "_kept_back", "_kept_back_bytes", "_origin")
+
+    def __init__(self, front: Front, head: PlainHead) -> None:
+        self._front = front
+        origins = head.values("origin")
+        self._origin = origins[0] if origins else None
+        self._chunked = False
+        self._kept_back: list[Chunk] = []
+        self._kept_back_bytes = 0
+
+    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
+        self._chunked = status != 304 and "content-length" not in headers
+        self._keep_back(self._print(status, headers, request_id))
+
+    def _print(self, status: int, headers: Mapping[str, str], request_id: str) -> bytes:
+        return self._front._settings.printer.print(
+            status,
+            print_fields(headers),
+            origin=self._origin,
+            request_id=request_id,
+            chunked=self._chunked,
+        )
+
+    def _keep_back(self, *pieces: Chunk) -> None:
+        self._kept_back += pieces
+        self._kept_back_bytes += sum(map(len, pieces))
+
+    async def flush(self) -> None:
+        if self._kept_back:
+            pieces, self._kept_back, self._kept_back_bytes = self._kept_back, [], 0
+            await self._front.send(pieces)
+
+    async def write(self, chunk: Chunk, *, more: bool) -> None:
+        if self._chunked:
+            self._keep_back(b"%x\r\n" % len(chunk), chunk, b"\r\n")
+        else:
+            self._keep_back(chunk)
+        if not more or self._kept_back_bytes >= KEPT_BACK_BYTES_MAX:
+            await self.flush()
+
+    async def end(self) -> None:
+        if self._chunked:
+            self._keep_back(b"0\r\n\r\n")
+        await self.flush()
+
+    def break_off(self) -> None:
+        self._front.abort()
+
+    async def refuse(self, refused: Refused, *, request_id: str) -> int:
+        body = answers.error_body(refused, request_id)
+        headers = answers.refusal_headers(refused, body)
+        self._keep_back(self._print(refused.status, headers, request_id), body)
+        await self.flush()
+        return len(body)

@@ -1,0 +1,61 @@
+"""A shape request as it came in, whoever read it from the socket; nothing of it is believed yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.errors import Refused
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Incoming:
+    """One request to one of the paths of shapes."""
+
+    method: str
+    target: str
+    """The request target, character for character."""
+    org: str | None
+    """The organization that the path names; None for a path that leaves it to the token."""
+    values: Callable[[str], Sequence[str]]
+    """All values of a header, by its name in lower case, in their order."""
+    query: Callable[[], Iterable[tuple[str, str]]]
+    """The decoded parameters of the target, in their order."""
+    read_body: Callable[[], Awaitable[bytes | None]]
+    """Reads the whole body; None if there is none. Raises a Refused."""
+    peer: str | None
+    """The address of the other end of the connection."""
+    http_1_1: bool = True
+
+
+class Responder(Protocol):
+    """Where the answer to one request goes: either one refusal, or a head, its body and its end."""
+
+    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
+        """Take the head of an answer; it leaves with the first bytes of the body, or by `flush`.
+
+        The caller gives what depends on the answer; CORS, `vary`, the id and the date come by themselves.
+        """
+
+    async def flush(self) -> None:
+        """Send what was taken so far."""
+
+    async def write(self, chunk: Chunk, *, more: bool) -> None:
+        """Take a piece of the body; waits while the client takes nothing.
+
+        `more` says that the next piece is there already, so that small ones leave together. Raises
+        ConnectionError if the client is gone.
+        """
+
+    async def end(self) -> None:
+        """Send what was taken, and the end of the body."""
+
+    def break_off(self) -> None:
+        """End the connection in the middle of an answer, so that nobody takes it for complete."""
+
+    async def refuse(self, refused: Refused, *, request_id: str) -> int:
+        """Answer by a refusal; `begin` was not called. Returns the bytes of its body."""

@@ -1,0 +1,55 @@
+"""The head of an answer as bytes, for answers that do not go by aiohttp. Pure, but for the date."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy import answers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_STATUS: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_ENDS_A_LINE: Final = frozenset("\r\n\0")
+
+
+class HeadPrinter:
+    """Prints heads; what is the same for many answers is printed once."""
+
+    def __init__(self, origins: frozenset[str], *, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._origins = origins
+        self._second = -1
+        self._date = ""
+        self._plain = self._common(None)
+        self._of_origins = {origin: self._common(origin) for origin in origins}
+
+    def _common(self, origin: str | None) -> str:
+        headers = {**answers.cors_headers(origin, self._origins), **answers.plain_headers("")}
+        del headers["x-request-id"]
+        return print_fields(headers)
+
+    def print(
+        self, status: int, fields: str, *, origin: str | None, request_id: str, chunked: bool = False
+    ) -> bytes:
+        """Print a whole head; `fields` are the lines of the headers that depend on the answer."""
+        second = int(self._now())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True)
+        common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
+        coding = "transfer-encoding: chunked\r\n" if chunked else ""
+        own = f"x-request-id: {request_id}\r\ndate: {self._date}\r\n{coding}\r\n"
+        return f"{_STATUS[status]}{fields}{common}{own}".encode()
+
+
+def print_fields(headers: Mapping[str, str]) -> str:
+    """Print header lines. Raises ValueError for a value that would end its line."""
+    lines = []
+    for name, value in headers.items():
+        if not _ENDS_A_LINE.isdisjoint(value):
+            raise ValueError(f"the header {name} holds the end of a line")
+        lines.append(f"{name}: {value}\r\n")
+    return "".join(lines)

@@ -1,0 +1,272 @@
+"""The whole road of a shape request, from what came in to the answer.
+
+A step that is forgotten does not type-check: `build` takes only what `confine` makes, and `confine` only what
+a verifier makes. A refusal is answered here, and the observer is told of every request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.addresses import client_address
+from shapegate_proxy.admissions import Admission, recallable
+from shapegate_proxy.allowed_headers import condition, trace_parent
+from shapegate_proxy.errors import (
+    ExpiredToken,
+    GateStopping,
+    InternalError,
+    InvalidRequest,
+    InvalidToken,
+    OrgMismatch,
+    Refused,
+    RequestTooLong,
+    VersionNotSupported,
+)
+from shapegate_proxy.limits import shape_key
+from shapegate_proxy.logs import LogEvent
+from shapegate_proxy.observe import Decision, ShapeServed, kind_of, loggable_user
+from shapegate_proxy.policy import confine
+from shapegate_proxy.relay import Progress, relay
+from shapegate_proxy.tokens import bearer_token
+from shapegate_proxy.too_many import TooManyFailures
+from shapegate_proxy.turns import is_costly
+from shapegate_proxy.upstream import build
+from shapegate_wire.errors import MalformedRequest, WireError
+from shapegate_wire.identifier import parse_table
+from shapegate_wire.request import ShapeRequest, parse_request
+
+if TYPE_CHECKING:
+    from shapegate_proxy.incoming import Incoming, Responder
+    from shapegate_proxy.principal import Principal
+    from shapegate_proxy.proven import ProvenToken
+    from shapegate_proxy.services import Services
+
+TARGET_CHARS_MAX: Final = 10_000
+STREAM_END_SECONDS: Final = 1.0
+"""How long the end of an event stream may take to be written; a reader that does not read is broken off."""
+_LOG: Final = logging.getLogger("shapegate.proxy")
+
+
+class Trail:
+    """What is known of a request by now, for the one line that is written about it."""
+
+    __slots__ = ("asked", "principal", "progress", "request_id", "started", "table")
+
+    def __init__(self) -> None:
+        self.request_id = new_request_id()
+        self.started = time.monotonic()
+        self.principal: Principal | None = None
+        self.asked: ShapeRequest | None = None
+        self.table: str | None = None
+        """As the policy names it; None if it does not name it, or nobody looked."""
+        self.progress = Progress()
+
+
+def new_request_id() -> str:
+    """Make an id that tells nothing, not even how many there were before."""
+    return os.urandom(16).hex()
+
+
+async def serve(services: Services, incoming: Incoming, responder: Responder) -> None:
+    """Answer one request, whatever becomes of it; raises nothing but cancellation."""
+    trail = Trail()
+    decision, code = Decision.SERVED, "served"
+    try:
+        await _answer(services, incoming, responder, trail)
+    except asyncio.CancelledError:
+        trail.progress.aborted = True
+        decision, code = Decision.GONE, "gone"
+        raise
+    except Exception as exc:  # noqa: BLE001  # the boundary: nothing may pass it but an answer
+        refused = as_refused(exc, trail.request_id)
+        decision, code = Decision.REFUSED, refused.code
+        if isinstance(exc, ConnectionError):
+            decision, code = Decision.GONE, "gone"
+        if trail.progress.status is None:
+            await _refuse(responder, refused, trail)
+        else:
+            decision = Decision.CUT if decision is Decision.REFUSED else decision
+            await _end(responder, trail.progress, refused)
+    finally:
+        tell(services, incoming.method, trail, decision, code)
+
+
+async def _answer(services: Services, incoming: Incoming, responder: Responder, trail: Trail) -> None:
+    if len(incoming.target) > TARGET_CHARS_MAX:
+        raise RequestTooLong(f"The request target is longer than {TARGET_CHARS_MAX} characters")
+    if not incoming.http_1_1:
+        raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
+    token = bearer_token(incoming.values("authorization"))
+    proven = await _verify(services, incoming, token)
+    principal = trail.principal = proven.principal
+    seconds_left = max(0.0, proven.lifetime.ends - services.clock().timestamp())
+    with services.limits.enter(principal):
+        async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
+            # Held before it is confirmed: a revocation in between ends it.
+            await services.sessions.confirm(principal)
+            admission = services.admissions.recall(incoming)
+            if admission is None or admission.proven is not proven:
+                admission = await _admit(services, incoming, proven, trail)
+            asked = trail.asked = admission.asked
+            trail.table, progress = admission.table, trail.progress
+            if asked.live:
+                services.held.mark_live(hold, while_=lambda: progress.status is None or asked.live_sse)
+            with services.limits.admit(admission.confined, admission.shape):
+                await relay(
+                    services.electric,
+                    admission.built,
+                    responder,
+                    request_id=trail.request_id,
+                    org_in_url=incoming.org is not None,
+                    progress=progress,
+                )
+
+
+async def _verify(services: Services, incoming: Incoming, token: str) -> ProvenToken:
+    """Verify the token, unless its address showed too many bad ones; a token proven before always passes."""
+    failures = services.failures
+    proven = await services.verifier.recall(token)
+    if proven is not None:
+        return proven
+    forwarded = incoming.values("x-forwarded-for")
+    address = client_address(incoming.peer, forwarded, services.trusted_proxies)
+    if failures.exhausted(address):
+        user = services.verifier.claimed_user(token)
+        if user is None or not failures.admits(address, user):
+            raise TooManyFailures(failures.seconds_until(address))
+    try:
+        proven = await services.verifier.prove(token)
+    except InvalidToken as exc:
+        if not isinstance(exc, ExpiredToken):
+            failures.failed(address)
+        raise
+    failures.succeeded(address, proven.principal.user)
+    return proven
+
+
+async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, trail: Trail) -> Admission:
+    """Read the request, confine it and build what Electric is asked; keep that for the next like it."""
+    principal = proven.principal
+    _check_org(services, incoming, principal, trail)
+    asked = trail.asked = await _parse(incoming)
+    async with services.turns.turn(principal.org) if is_costly(asked) else nullcontext():
+        confined = confine(principal, asked, services.policy)
+    org_in_url = incoming.org is not None
+    built = build(
+        confined,
+        electric_url=services.electric_url,
+        secret=services.electric_secret,
+        method=incoming.method,
+        if_none_match=condition(incoming.values("if-none-match")) if org_in_url else None,
+        trace_parent=trace_parent(incoming.values("traceparent")),
+    )
+    admission = Admission(
+        proven=proven,
+        asked=asked,
+        table=confined.table.to_sql(),
+        confined=confined,
+        shape=shape_key(confined),
+        built=built,
+    )
+    if recallable(incoming):
+        services.admissions.remember(incoming, admission)
+    return admission
+
+
+def _check_org(services: Services, incoming: Incoming, principal: Principal, trail: Trail) -> None:
+    """Refuse another org in the URL, and leave a record of it: somebody tried a door that is not theirs."""
+    if incoming.org is not None and incoming.org.lower() != principal.org:
+        services.audit.cross_org_refused(
+            principal, asked_org=incoming.org, request_id=trail.request_id, method=incoming.method
+        )
+        raise OrgMismatch("The organization in the URL is not the token's")
+
+
+async def _parse(incoming: Incoming) -> ShapeRequest:
+    body = await incoming.read_body()
+    try:
+        return parse_request(incoming.query(), body)
+    except MalformedRequest as exc:
+        raise InvalidRequest(str(exc)) from exc
+
+
+async def _refuse(responder: Responder, refused: Refused, trail: Trail) -> None:
+    progress = trail.progress
+    progress.head_at = time.monotonic()
+    progress.status = refused.status
+    try:
+        progress.body_bytes = await responder.refuse(refused, request_id=trail.request_id)
+    except ConnectionError:
+        progress.aborted = True  # Nobody is left to be told.
+
+
+async def _end(responder: Responder, progress: Progress, refused: Refused) -> None:
+    """End an answer under way by breaking it off, so that nobody takes it for complete.
+
+    Only a gate that stops lets an event stream end well, between two events, as Electric ends one: the client
+    missed nothing and comes back at once.
+    """
+    if isinstance(refused, GateStopping) and progress.between_events:
+        try:
+            async with asyncio.timeout(STREAM_END_SECONDS):
+                await responder.end()
+        except (TimeoutError, ConnectionError):
+            pass
+        else:
+            return
+    progress.aborted = True
+    responder.break_off()
+
+
+def as_refused(exc: Exception, request_id: str) -> Refused:
+    """Say as a refusal what went wrong; what nobody foresaw is logged, and says nothing of itself."""
+    match exc:
+        case Refused():
+            return exc
+        case ConnectionError():
+            return InvalidRequest("The client went away")
+        case _:
+            _LOG.error(LogEvent(name="request_failed", fields={"request_id": request_id}), exc_info=exc)
+            return InternalError("Something went wrong inside of the gate")
+
+
+def tell(services: Services, method: str, trail: Trail, decision: Decision, code: str) -> None:
+    """Tell the observer what became of a request."""
+    principal, asked, progress, now = trail.principal, trail.asked, trail.progress, time.monotonic()
+    if trail.table is None and asked is not None:
+        trail.table = _table(asked, services)
+    services.observer.served(
+        ShapeServed(
+            request_id=trail.request_id,
+            method=method,
+            decision=decision,
+            status=progress.status or 499,
+            code=code,
+            org=principal.org if principal else None,
+            user=loggable_user(principal.user) if principal else None,
+            table=trail.table,
+            kind=kind_of(asked) if asked else None,
+            offset=str(asked.offset) if asked else None,
+            handle=asked.handle if asked else None,
+            live=asked.live if asked else False,
+            body_bytes=progress.body_bytes,
+            first_byte_seconds=(
+                None if progress.head_at is None else round(progress.head_at - trail.started, 4)
+            ),
+            seconds=round(now - trail.started, 4),
+        )
+    )
+
+
+def _table(asked: ShapeRequest, services: Services) -> str | None:
+    """Name the table as the policy does; a name that it does not have is the client's text, and not told."""
+    try:
+        table = parse_table(asked.definition.table)
+    except WireError:
+        return None
+    return table.to_sql() if table in services.policy.tables else None
