@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from shapegate_proxy.incoming import Incoming
+    from shapegate_proxy.observe import Kind
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_proxy.proven import ProvenToken
     from shapegate_proxy.upstream import UpstreamRequest
@@ -33,12 +34,16 @@ class Admission:
 
     proven: ProvenToken
     asked: ShapeRequest
-    table: str
-    """As the policy names it."""
     confined: ConfinedRequest
     shape: bytes
     """The key of its shape, for the limits."""
     built: UpstreamRequest
+    table: str
+    """The rest is for the observer: as the policy names it."""
+    kind: Kind
+    offset: str
+    user: str
+    """As logs may hold it."""
 
 
 def recallable(incoming: Incoming) -> bool:

@@ -7,16 +7,21 @@ named passes only if it looks as Electric writes it. Pure: no I/O, no clock.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.answers import NO_STORE, REVALIDATE
 from shapegate_proxy.errors import UpstreamFault
+from shapegate_proxy.printed_head import print_fields
 from shapegate_wire import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONDITION_CHARS_MAX: Final = 1_024
+REMEMBERED_MAX: Final = 1_024
+REMEMBERED_CHARS_MAX: Final = 4_096
+"""Together they keep what is remembered of answers below 10 MB."""
 SCHEMA_CHARS_MAX: Final = 64 * 1024
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]{0,256}"'
@@ -43,6 +48,19 @@ _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"}
 _STREAM: Final = frozenset({"text/event-stream", "text/event-stream; charset=utf-8"})
 
 
+class ClientHead:
+    """The headers of one answer for the client, and the lines that they are."""
+
+    __slots__ = ("fields", "framed", "headers")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Print them. Raises ValueError for a value that would end its line."""
+        self.headers = headers
+        self.fields = print_fields(headers)
+        self.framed = "content-length" in headers
+        """Whether they say how long the body is."""
+
+
 def condition(values: Sequence[str]) -> str | None:
     """Choose the If-None-Match that Electric is told; one that is not entity tags asks for nothing.
 
@@ -59,6 +77,20 @@ def trace_parent(values: Sequence[str]) -> str | None:
     if found is None or not found[1].strip("0") or not found[2].strip("0"):
         return None
     return values[0]
+
+
+def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
+    """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
+    said = tuple(headers.items())
+    if sum(len(value) for _, value in said) > REMEMBERED_CHARS_MAX:
+        return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
+    return _remembered(status, said, org_in_url, sse)
+
+
+@lru_cache(maxsize=REMEMBERED_MAX)
+def _remembered(status: int, said: tuple[tuple[str, str], ...], org_in_url: bool, sse: bool) -> ClientHead:
+    # The last one first, so that of a name that came twice the first counts.
+    return ClientHead(client_headers(status, dict(reversed(said)), org_in_url=org_in_url, sse=sse))
 
 
 def client_headers(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> dict[str, str]:

@@ -16,16 +16,18 @@ from yarl import URL
 from shapegate_proxy import answers
 from shapegate_proxy.incoming import Incoming
 from shapegate_proxy.plain_head import HeadReader, PlainHead, end_of_head, may_become_plain
-from shapegate_proxy.printed_head import HeadPrinter, print_fields
+from shapegate_proxy.printed_head import print_fields
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable
 
+    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
     from shapegate_proxy.incoming import Responder
     from shapegate_proxy.places import Places
+    from shapegate_proxy.printed_head import HeadPrinter
 
 WAITING_BYTES_MAX: Final = 16 * 1024
 """How much is read of requests that wait behind the one under way."""
@@ -158,7 +160,7 @@ class Front(asyncio.Protocol):
             return
         self._read = end
         self._settings.places.begin(self)
-        coro = self._settings.serve(self._incoming(head), _Responder(self, head))
+        coro = self._settings.serve(self._incoming(head), _Responder(self, head, self._settings.printer))
         self._task = self._loop.create_task(coro)  # type: ignore[arg-type]  # a coroutine function's
         self._task.add_done_callback(self._served)
 
@@ -236,10 +238,7 @@ class Front(asyncio.Protocol):
         """Send; returns when more may be sent. Raises ConnectionResetError if the client is gone."""
         if self.transport is None or self.transport.is_closing():
             raise ConnectionResetError("The client went away")
-        if len(pieces) == 1:
-            self.transport.write(pieces[0])
-        else:
-            self.transport.writelines(pieces)
+        self.transport.writelines(pieces)
         if self._paused:
             if self._drained is None:
                 self._drained = self._loop.create_future()
@@ -275,32 +274,25 @@ async def _no_body() -> None:
 class _Responder:
     """Writes one answer to its connection."""
 
-    __slots__ = ("_chunked", "_front", "_kept_back", "_kept_back_bytes", "_origin")
+    __slots__ = ("_chunked", "_front", "_kept_back", "_kept_back_bytes", "_origin", "_printer")
 
-    def __init__(self, front: Front, head: PlainHead) -> None:
+    def __init__(self, front: Front, head: PlainHead, printer: HeadPrinter) -> None:
         self._front = front
+        self._printer = printer
         origins = head.values("origin")
         self._origin = origins[0] if origins else None
         self._chunked = False
         self._kept_back: list[Chunk] = []
         self._kept_back_bytes = 0
 
-    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
-        self._chunked = status != 304 and "content-length" not in headers
-        self._keep_back(self._print(status, headers, request_id))
+    async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
+        self._chunked = status != 304 and not head.framed
+        self._kept_back.append(self._print(status, head.fields, request_id))
 
-    def _print(self, status: int, headers: Mapping[str, str], request_id: str) -> bytes:
-        return self._front._settings.printer.print(
-            status,
-            print_fields(headers),
-            origin=self._origin,
-            request_id=request_id,
-            chunked=self._chunked,
+    def _print(self, status: int, fields: str, request_id: str) -> bytes:
+        return self._printer.print(
+            status, fields, origin=self._origin, request_id=request_id, chunked=self._chunked
         )
-
-    def _keep_back(self, *pieces: Chunk) -> None:
-        self._kept_back += pieces
-        self._kept_back_bytes += sum(map(len, pieces))
 
     async def flush(self) -> None:
         if self._kept_back:
@@ -309,15 +301,16 @@ class _Responder:
 
     async def write(self, chunk: Chunk, *, more: bool) -> None:
         if self._chunked:
-            self._keep_back(b"%x\r\n" % len(chunk), chunk, b"\r\n")
+            self._kept_back += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
         else:
-            self._keep_back(chunk)
+            self._kept_back.append(chunk)
+        self._kept_back_bytes += len(chunk)
         if not more or self._kept_back_bytes >= KEPT_BACK_BYTES_MAX:
             await self.flush()
 
     async def end(self) -> None:
         if self._chunked:
-            self._keep_back(b"0\r\n\r\n")
+            self._kept_back.append(b"0\r\n\r\n")
         await self.flush()
 
     def break_off(self) -> None:
@@ -325,7 +318,7 @@ class _Responder:
 
     async def refuse(self, refused: Refused, *, request_id: str) -> int:
         body = answers.error_body(refused, request_id)
-        headers = answers.refusal_headers(refused, body)
-        self._keep_back(self._print(refused.status, headers, request_id), body)
+        fields = print_fields(answers.refusal_headers(refused, body))
+        self._kept_back += (self._print(refused.status, fields, request_id), body)
         await self.flush()
         return len(body)

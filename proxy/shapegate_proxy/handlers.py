@@ -17,8 +17,7 @@ from shapegate_proxy.serving import serve
 from shapegate_wire.subset import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
 
@@ -54,9 +53,9 @@ class _Responder:
         self.response: web.StreamResponse = web.Response(status=500)
         """What aiohttp is told to have been the answer."""
 
-    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
+    async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         self._request[REQUEST_ID] = request_id
-        self.response = web.StreamResponse(status=status, headers=headers)
+        self.response = web.StreamResponse(status=status, headers=head.headers)
         await self.response.prepare(self._request)
 
     async def flush(self) -> None:

@@ -3,36 +3,71 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.errors import GateStopping, InvalidToken
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection
+    from collections.abc import Callable, Collection
 
     from shapegate_proxy.errors import Refused
 
+LOOK_SECONDS: Final = 1.0
+"""How often requests under way are looked at for tokens that are about to end."""
 
-@dataclass(eq=False, slots=True)
+
 class Hold:
-    """One request under way; `refusal` says why it is over when its time is up."""
+    """One request under way: the block of `async with`, in a task of its own or not."""
 
-    session: str | None
-    """The session of its token, by `jti`."""
-    timeout: asyncio.Timeout
-    refusal: Callable[[], Refused]
-    waits: Callable[[], bool] = lambda: False
-    """Says whether Electric holds it now until there is news; see `mark_live`."""
-    live: bool = False
-    """Whether it is a long poll or an event stream."""
+    __slots__ = ("_cancelling", "_held", "_refusal", "_task", "_timer", "ends_at", "live", "session", "waits")
+
+    def __init__(self, held: HeldRequests, session: str | None, ends_at: float) -> None:
+        self._held = held
+        self._task: asyncio.Task[object] | None = None
+        self._cancelling = 0
+        self._refusal: Callable[[], Refused] | None = None
+        """Says why it is over; None while it is not."""
+        self._timer: asyncio.TimerHandle | None = None
+        self.session = session
+        """The session of its token, by `jti`."""
+        self.ends_at = ends_at
+        """When its token ends, on the loop's clock."""
+        self.waits: Callable[[], bool] = _never
+        """Says whether Electric holds it now until there is news; see `mark_live`."""
+        self.live = False
+        """Whether it is a long poll or an event stream."""
+
+    async def __aenter__(self) -> Hold:
+        """Begin; from now on it may be ended."""
+        task = asyncio.current_task()
+        assert task is not None  # asyncio runs nothing outside of one
+        self._task, self._cancelling = task, task.cancelling()
+        self._held.add(self)
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, _: object) -> None:
+        """Raise what ended it, if that is why its task was cancelled (as asyncio.timeout does)."""
+        task, self._task = self._task, None
+        self._held.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._refusal is None or task is None:
+            return
+        if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise self._refusal() from exc
 
     def end(self, refusal: Callable[[], Refused]) -> None:
-        """Let it time out now; does nothing if that is under way."""
-        if not self.timeout.expired():
-            self.refusal = refusal
-            self.timeout.reschedule(asyncio.get_running_loop().time())
+        """Cancel it now; does nothing if that is under way."""
+        if self._refusal is None and self._task is not None:
+            self._refusal = refusal
+            self._task.cancel()
+
+    def end_in(self, seconds: float) -> None:
+        """Let it end when its token does, which is so soon."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self.end, _expired)
 
 
 class HeldRequests:
@@ -43,29 +78,45 @@ class HeldRequests:
         self._draining = False
         self._none_left = asyncio.Event()
         self._none_left.set()
+        self._looks_at = math.inf
+        """When `_look` runs next; never while nothing is held."""
 
-    @asynccontextmanager
-    async def hold(self, *, session: str | None, seconds: float) -> AsyncIterator[Hold]:
-        """Count a request as under way for at most `seconds`, the life of its token.
+    def hold(self, *, session: str | None, seconds: float) -> Hold:
+        """Count a request as under way for the length of a block, at most for the life of its token.
 
-        Raises InvalidToken when that is over, or whatever ended the request before.
+        The block raises InvalidToken when that is over, or whatever ended the request before.
         """
-        timeout = asyncio.timeout(seconds)
-        hold = Hold(session=session, timeout=timeout, refusal=_expired)
-        try:
-            async with timeout:
-                self._holds.add(hold)
-                self._none_left.clear()
-                try:
-                    yield hold
-                finally:
-                    self._holds.discard(hold)
-                    if not self._holds:
-                        self._none_left.set()
-        except TimeoutError as exc:
-            if not timeout.expired():
-                raise
-            raise hold.refusal() from exc
+        return Hold(self, session, asyncio.get_running_loop().time() + seconds)
+
+    def add(self, hold: Hold) -> None:
+        """Count one as under way."""
+        if not self._holds:
+            self._none_left.clear()
+        self._holds.add(hold)
+        now = asyncio.get_running_loop().time()
+        if self._looks_at == math.inf:
+            self._looks_at = now + LOOK_SECONDS
+            asyncio.get_running_loop().call_at(self._looks_at, self._look)
+        if hold.ends_at <= self._looks_at:
+            hold.end_in(hold.ends_at - now)
+
+    def discard(self, hold: Hold) -> None:
+        """Count one no more."""
+        self._holds.discard(hold)
+        if not self._holds:
+            self._none_left.set()
+
+    def _look(self) -> None:
+        """Give a timer to those that end before the next look: most are over long before they need one."""
+        loop = asyncio.get_running_loop()
+        now, self._looks_at = loop.time(), math.inf
+        if not self._holds:
+            return
+        self._looks_at = now + LOOK_SECONDS
+        for hold in self._holds:
+            if hold.ends_at <= self._looks_at:
+                hold.end_in(hold.ends_at - now)
+        loop.call_at(self._looks_at, self._look)
 
     def mark_live(self, hold: Hold, *, while_: Callable[[], bool]) -> None:
         """Say that Electric will hold the request; a gate that stops gives it back.
@@ -93,7 +144,7 @@ class HeldRequests:
 
     def end_sessions(self, sessions: Collection[str], refusal: Callable[[], Refused]) -> None:
         """End every request of these sessions; nothing more of them is written."""
-        for hold in self._holds:
+        for hold in tuple(self._holds):
             if hold.session in sessions:
                 hold.end(refusal)
 
@@ -108,6 +159,10 @@ class HeldRequests:
                 await self._none_left.wait()
         for hold in self._holds:
             hold.end(GateStopping)
+
+
+def _never() -> bool:
+    return False
 
 
 def _expired() -> Refused:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
 
@@ -35,7 +36,7 @@ class Incoming:
 class Responder(Protocol):
     """Where the answer to one request goes: either one refusal, or a head, its body and its end."""
 
-    async def begin(self, status: int, headers: Mapping[str, str], *, request_id: str) -> None:
+    async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         """Take the head of an answer; it leaves with the first bytes of the body, or by `flush`.
 
         The caller gives what depends on the answer; CORS, `vary`, the id and the date come by themselves.

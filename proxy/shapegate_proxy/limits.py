@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 HOUR_SECONDS: Final = 3_600.0
 REMEMBERED_MAX: Final = 200_000
 """Shapes remembered for all principals, and as many for all organizations; some 35 MB each when full."""
+RENEWED_SECONDS: Final = 10.0
+"""A shape that is asked again and again is noted this often; so much shorter its hour may be."""
 RETRY_SECONDS_MAX: Final = 300
 """Longer than that no client waits."""
 
@@ -94,11 +96,16 @@ class Limits:
 
     def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
         now, org = self._monotonic(), (confined.principal.org,)
+        if confined.limits.shapes_per_hour is not None:
+            owner = (*owner, confined.table.to_sql())
+        if (
+            now - self._shapes_of_principals.noted_at(owner, shape) < RENEWED_SECONDS
+            and now - self._shapes_of_orgs.noted_at(org, shape) < RENEWED_SECONDS
+        ):
+            return
         own_max = confined.limits.shapes_per_hour
         if own_max is None:
             own_max = self._settings.shapes_per_hour_principal
-        else:
-            owner = (*owner, confined.table.to_sql())
         for recent, who, shapes_max, whose in (
             (self._shapes_of_principals, owner, own_max, "user"),
             (self._shapes_of_orgs, org, self._settings.shapes_per_hour_org, "organization"),
@@ -154,6 +161,11 @@ class RecentShapes:
 
     def __len__(self) -> int:
         return self._count
+
+    def noted_at(self, owner: Owner, shape: bytes) -> float:
+        """Return when the shape was noted last; before all time if it was not, or is forgotten."""
+        shapes = self._owners.get(owner)
+        return -math.inf if shapes is None else shapes.get(shape, -math.inf)
 
     def seconds_until(self, owner: Owner, shape: bytes, shapes_max: int, *, now: float) -> float:
         """Return how long until this shape fits among the owner's; 0 if it does now."""

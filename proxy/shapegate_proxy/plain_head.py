@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import httptools
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PLAIN_BYTES_MAX: Final = 16 * 1024
 """Longer ones are for aiohttp; none of its own bounds is below that."""
@@ -25,15 +28,15 @@ _TARGET: Final = re.compile(rb"/[!\"$-~]*", re.ASCII)
 """Origin form without a fragment (RFC 9112 3.2.1)."""
 _UNUSUAL: Final = frozenset(
     {
-        b"content-length",
-        b"transfer-encoding",
-        b"trailer",
-        b"te",
-        b"upgrade",
-        b"http2-settings",
-        b"expect",
-        b"proxy-connection",
-        b"keep-alive",
+        "content-length",
+        "transfer-encoding",
+        "trailer",
+        "te",
+        "upgrade",
+        "http2-settings",
+        "expect",
+        "proxy-connection",
+        "keep-alive",
     }
 )
 """Headers that change how a connection is read or kept."""
@@ -46,12 +49,12 @@ class PlainHead:
     target: str
     org: str | None
     """The organization that the path names."""
-    fields: list[tuple[bytes, bytes]]
+    fields: dict[str, list[str]]
+    """All values of each header, by its name in lower case."""
 
-    def values(self, name: str) -> list[str]:
-        """Return all values of a header, by its name in lower case."""
-        wanted = name.encode()
-        return [value.decode("ascii") for field, value in self.fields if field == wanted]
+    def values(self, name: str) -> Sequence[str]:
+        """Return all values of a header."""
+        return self.fields.get(name, ())
 
 
 class HeadReader:
@@ -63,7 +66,8 @@ class HeadReader:
     def _renew(self) -> None:
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._fields: dict[str, list[str]] = {}
+        self._count = 0
         self._complete = 0
 
     def read(self, head: bytes) -> PlainHead | None:
@@ -72,7 +76,7 @@ class HeadReader:
             return None
         if not head.count(b"\r\n") == head.count(b"\n") == head.count(b"\r"):
             return None
-        self._target, self._fields, self._complete = b"", [], 0
+        self._target, self._fields, self._count, self._complete = b"", {}, 0, 0
         plain = self._plain() if self._parsed(head) else None
         if plain is None:
             self._renew()  # It may wait for more, or take nothing more.
@@ -93,14 +97,11 @@ class HeadReader:
 
     def _plain(self) -> PlainHead | None:
         fields = self._fields
-        if len(fields) > FIELDS_MAX or _TARGET.fullmatch(self._target) is None:
+        if self._count > FIELDS_MAX or _TARGET.fullmatch(self._target) is None:
             return None
-        hosts = 0
-        for name, value in fields:
-            if name in _UNUSUAL or (name == b"connection" and value.lower() != b"keep-alive"):
-                return None
-            hosts += name == b"host"
-        if hosts != 1:
+        if not _UNUSUAL.isdisjoint(fields) or len(fields.get("host", ())) != 1:
+            return None
+        if any(value.lower() != "keep-alive" for value in fields.get("connection", ())):
             return None
         target = self._target.decode("ascii")
         path = target.partition("?")[0]
@@ -115,7 +116,8 @@ class HeadReader:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, for httptools."""
-        self._fields.append((name.lower(), value))
+        self._count += 1
+        self._fields.setdefault(name.decode("ascii").lower(), []).append(value.decode("ascii"))
 
     def on_message_complete(self) -> None:
         """Count a whole request, for httptools."""

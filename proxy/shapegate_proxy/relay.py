@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from shapegate_proxy.allowed_headers import client_headers
+from shapegate_proxy.allowed_headers import client_head
 from shapegate_proxy.errors import (
     OffsetOutOfBounds,
     UpstreamBusy,
@@ -69,9 +69,9 @@ async def relay(
             raise UpstreamFault("Electric answered 304 to a request that was not conditional")
         if not answer.framed and built.method != "HEAD" and answer.status != 304:
             raise UpstreamFault("Electric's answer does not say its end, or says it twice")
-        headers = client_headers(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
+        head = client_head(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
         progress.status, progress.head_at = answer.status, time.monotonic()
-        await responder.begin(answer.status, headers, request_id=request_id)
+        await responder.begin(answer.status, head, request_id=request_id)
         if not answer.ready:
             await responder.flush()
         while chunk := await answer.next():

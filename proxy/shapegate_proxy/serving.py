@@ -55,15 +55,14 @@ _LOG: Final = logging.getLogger("shapegate.proxy")
 class Trail:
     """What is known of a request by now, for the one line that is written about it."""
 
-    __slots__ = ("asked", "principal", "progress", "request_id", "started", "table")
+    __slots__ = ("admission", "asked", "principal", "progress", "request_id", "started")
 
     def __init__(self) -> None:
         self.request_id = new_request_id()
         self.started = time.monotonic()
         self.principal: Principal | None = None
         self.asked: ShapeRequest | None = None
-        self.table: str | None = None
-        """As the policy names it; None if it does not name it, or nobody looked."""
+        self.admission: Admission | None = None
         self.progress = Progress()
 
 
@@ -101,21 +100,22 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
         raise RequestTooLong(f"The request target is longer than {TARGET_CHARS_MAX} characters")
     if not incoming.http_1_1:
         raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
-    token = bearer_token(incoming.values("authorization"))
-    proven = await _verify(services, incoming, token)
+    now = services.clock().timestamp()
+    admission = services.admissions.recall(incoming)
+    if admission is not None and not admission.proven.counts(now):
+        admission = None
+    proven = await _proven(services, incoming) if admission is None else admission.proven
     principal = trail.principal = proven.principal
-    seconds_left = max(0.0, proven.lifetime.ends - services.clock().timestamp())
     with services.limits.enter(principal):
-        async with services.held.hold(session=principal.session, seconds=seconds_left) as hold:
+        async with services.held.hold(session=principal.session, seconds=proven.lifetime.ends - now) as hold:
             # Held before it is confirmed: a revocation in between ends it.
             await services.sessions.confirm(principal)
-            admission = services.admissions.recall(incoming)
-            if admission is None or admission.proven is not proven:
+            if admission is None:
                 admission = await _admit(services, incoming, proven, trail)
-            asked = trail.asked = admission.asked
-            trail.table, progress = admission.table, trail.progress
-            if asked.live:
-                services.held.mark_live(hold, while_=lambda: progress.status is None or asked.live_sse)
+            trail.admission, trail.asked, progress = admission, admission.asked, trail.progress
+            if admission.asked.live:
+                stream = admission.asked.live_sse
+                services.held.mark_live(hold, while_=lambda: progress.status is None or stream)
             with services.limits.admit(admission.confined, admission.shape):
                 await relay(
                     services.electric,
@@ -127,9 +127,9 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
                 )
 
 
-async def _verify(services: Services, incoming: Incoming, token: str) -> ProvenToken:
+async def _proven(services: Services, incoming: Incoming) -> ProvenToken:
     """Verify the token, unless its address showed too many bad ones; a token proven before always passes."""
-    failures = services.failures
+    token, failures = bearer_token(incoming.values("authorization")), services.failures
     proven = await services.verifier.recall(token)
     if proven is not None:
         return proven
@@ -168,10 +168,13 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
     admission = Admission(
         proven=proven,
         asked=asked,
-        table=confined.table.to_sql(),
         confined=confined,
         shape=shape_key(confined),
         built=built,
+        table=confined.table.to_sql(),
+        kind=kind_of(asked),
+        offset=str(asked.offset),
+        user=loggable_user(principal.user),
     )
     if recallable(incoming):
         services.admissions.remember(incoming, admission)
@@ -237,9 +240,9 @@ def as_refused(exc: Exception, request_id: str) -> Refused:
 
 def tell(services: Services, method: str, trail: Trail, decision: Decision, code: str) -> None:
     """Tell the observer what became of a request."""
-    principal, asked, progress, now = trail.principal, trail.asked, trail.progress, time.monotonic()
-    if trail.table is None and asked is not None:
-        trail.table = _table(asked, services)
+    principal, progress, started = trail.principal, trail.progress, trail.started
+    asked, head_at = trail.asked, progress.head_at
+    known = trail.admission or _Unadmitted(principal, asked, services)
     services.observer.served(
         ShapeServed(
             request_id=trail.request_id,
@@ -248,19 +251,27 @@ def tell(services: Services, method: str, trail: Trail, decision: Decision, code
             status=progress.status or 499,
             code=code,
             org=principal.org if principal else None,
-            user=loggable_user(principal.user) if principal else None,
-            table=trail.table,
-            kind=kind_of(asked) if asked else None,
-            offset=str(asked.offset) if asked else None,
+            user=known.user,
+            table=known.table,
+            kind=known.kind,
+            offset=known.offset,
             handle=asked.handle if asked else None,
             live=asked.live if asked else False,
             body_bytes=progress.body_bytes,
-            first_byte_seconds=(
-                None if progress.head_at is None else round(progress.head_at - trail.started, 4)
-            ),
-            seconds=round(now - trail.started, 4),
+            first_byte_seconds=None if head_at is None else round(head_at - started, 4),
+            seconds=round(time.monotonic() - started, 4),
         )
     )
+
+
+class _Unadmitted:
+    """What the observer is told of a request that was refused, as an admission says it."""
+
+    def __init__(self, principal: Principal | None, asked: ShapeRequest | None, services: Services) -> None:
+        self.user = None if principal is None else loggable_user(principal.user)
+        self.table = None if asked is None else _table(asked, services)
+        self.kind = None if asked is None else kind_of(asked)
+        self.offset = None if asked is None else str(asked.offset)
 
 
 def _table(asked: ShapeRequest, services: Services) -> str | None:
