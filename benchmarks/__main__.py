@@ -1,5 +1,7 @@
 """Measure a section and compare it with its goals: `python -m benchmarks client [--quick] [--gate]`.
 
+`python -m benchmarks proxy --only tiny,kept` measures some rows of the proxy's section.
+
 One table on standard output, everything as JSON in `benchmarks/results/`. Exit code 1 if something failed, or
 with --gate if a goal is missed by more than 20 %.
 """
@@ -11,12 +13,15 @@ import asyncio
 import json
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
-from benchmarks import client, embedded
+from benchmarks import client, embedded, proxy
 from benchmarks.figure import fails_gate, table
 from benchmarks.machine import describe
+from benchmarks.processes import NoProc
+from benchmarks.running import NotReady, WrongAnswer
 from benchmarks.running_stack import StackFailed
 
 if TYPE_CHECKING:
@@ -33,7 +38,11 @@ class Section(Protocol):
     async def __call__(self, *, quick: bool, on_progress: Callable[[str], None]) -> tuple[Result, ...]: ...
 
 
-SECTIONS: Final[Mapping[str, Section]] = {"client": client.measure, "embedded": embedded.measure}
+SECTIONS: Final[Mapping[str, Section]] = {
+    "client": client.measure,
+    "embedded": embedded.measure,
+    "proxy": proxy.measure,
+}
 
 
 def main(words: Sequence[str]) -> int:
@@ -44,15 +53,22 @@ def main(words: Sequence[str]) -> int:
     )
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
     parser.add_argument("--gate", action="store_true", help="exit 1 if a goal is missed by more than 20 %%")
+    parser.add_argument(
+        "--only", metavar="ROW[,ROW]", help=f"of the proxy's section only: {', '.join(proxy.ROWS)}"
+    )
     asked = parser.parse_args(words)
     unknown = [name for name in asked.sections if name not in SECTIONS]
     if unknown:
         parser.error(f"unknown section {', '.join(unknown)}: expected {', '.join(SECTIONS)}")
+    only = [] if asked.only is None else asked.only.split(",")
+    if only and (asked.sections != ["proxy"] or not proxy.ROWS.keys() >= set(only)):
+        parser.error(f"--only takes rows of the section proxy: expected {', '.join(proxy.ROWS)}")
     failed = False
     for name in asked.sections or SECTIONS:
         try:
-            results = asyncio.run(SECTIONS[name](quick=asked.quick, on_progress=_progress))
-        except (StackFailed, client.WrongAnswer, embedded.WrongAnswer) as exc:
+            section = partial(proxy.measure, only=only) if only else SECTIONS[name]
+            results = asyncio.run(section(quick=asked.quick, on_progress=_progress))
+        except (StackFailed, NotReady, NoProc, WrongAnswer, client.WrongAnswer, embedded.WrongAnswer) as exc:
             _say(f"{name}: {exc}", sys.stderr)
             return 1
         except KeyboardInterrupt:

@@ -21,15 +21,23 @@ from shapegate_client import AccessToken, Organization, Principal, Session, Shap
 _LOAD_SECONDS_MAX: Final = 600.0
 _TICK_SECONDS: Final = 0.001
 _ORG: Final = Organization(id="bench", slug="bench", name="Bench", role="member")
+_OTHER: Final = Organization(id="other", slug="other", name="Other", role="member")
 _ENDS: Final = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
 
 
 class GivenCredentials:
-    """A user whom nobody has to ask."""
+    """A user of two orgs whom nobody has to ask."""
+
+    def __init__(self) -> None:
+        self._org = _ORG
 
     async def principal(self) -> Principal:
         return Principal(
-            issuer="urn:bench", user_id="u", email="u@example", organization=_ORG, organizations=(_ORG,)
+            issuer="urn:bench",
+            user_id="u",
+            email="u@example",
+            organization=self._org,
+            organizations=(_ORG, _OTHER),
         )
 
     async def token(self, organization_id: str, *, rejected: AccessToken | None = None) -> AccessToken:
@@ -37,7 +45,8 @@ class GivenCredentials:
         return AccessToken(value="bench", organization_id=organization_id, expires_at=_ENDS)
 
     async def switch(self, organization_id: str) -> Principal:
-        raise NotImplementedError(organization_id)
+        self._org = _OTHER if organization_id == _OTHER.id else _ORG
+        return await self.principal()
 
     async def logout(self) -> None:
         raise NotImplementedError

@@ -111,7 +111,8 @@ async def served(chunks: list[Path]) -> AsyncIterator[str]:
             await request.content.read()
             raise web.HTTPServiceUnavailable(headers={"retry-after": "300"})
         offset = request.query["offset"]
-        number = 0 if offset == "-1" else int(offset.partition("_")[2]) + 1
+        reached = offset.partition("_")[2]
+        number = 0 if offset == "-1" else len(chunks) if reached == "inf" else int(reached) + 1
         headers = {
             "electric-handle": "1-1",
             "electric-offset": f"0_{number}",

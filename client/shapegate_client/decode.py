@@ -26,8 +26,13 @@ if TYPE_CHECKING:
 
 FAST_BYTES_MIN: Final = 16_384
 """Below that, making the struct costs more than it saves."""
-PIECE_BYTES: Final = 1 << 18
-"""Decoded at once: other threads wait meanwhile, and what a processor's cache holds is decoded fastest."""
+PIECE_BYTES: Final = 1 << 16
+"""Decoded at once: other threads wait meanwhile, and what a processor's cache holds is decoded fastest.
+
+Larger pieces are also memory that the system gives and takes anew each time (glibc: M_MMAP_THRESHOLD).
+"""
+_TAIL_BYTES: Final = 4_096
+"""Where messages that are no changes are looked for first."""
 _BETWEEN: Final = b'},{"key":'
 """Stands between two messages as the server prints them, and never inside of one."""
 _OTHER: Final = b',{"headers":'
@@ -66,12 +71,19 @@ def read_log(body: bytes, schema: ShapeSchema | None) -> tuple[LogItem, ...]:
 
     Raises MalformedResponse for anything but a JSON array of messages.
     """
-    end = body.find(_OTHER)
-    run = body if end < 0 else body[:end] + b"]"
-    read = _read_run(run, schema)
+    # Other messages are at the end mostly, and what follows one of them elsewhere is no run of changes.
+    end = body.find(_OTHER, max(0, len(body) - _TAIL_BYTES))
+    read = _read_run(_before(body, end), schema)
+    if read is None and (first := body.find(_OTHER)) != end:
+        end = first
+        read = _read_run(_before(body, end), schema)
     if read is None:
         return _parse(body)
     return (*read, *(() if end < 0 else _parse(b"[" + body[end + 1 :])))
+
+
+def _before(body: bytes, end: int) -> bytes:
+    return body if end < 0 else body[:end] + b"]"
 
 
 def _read_run(run: bytes, schema: ShapeSchema | None) -> tuple[LogItem, ...] | None:
@@ -87,15 +99,23 @@ def read_inserts(body: bytes, schema: ShapeSchema) -> Inserts | None:
     keys: list[str] = []
     values: list[list[SqlValue]] = [[] for _ in columns]
     relations: set[Relation] = set()
+    headers: set[bytes] = set()
+    takers = [
+        (attrgetter(_field(index)), column_decoder(column), values[index])
+        for index, column in enumerate(columns)
+    ]
     try:
         decoder = msgspec.json.Decoder(list[_insert_type(columns)])  # type: ignore[misc]
         for piece in _pieces(body):
             messages: list[Any] = decoder.decode(piece)
-            relations.update(map(_relation, _headers(piece, messages)))
+            unseen = _headers(piece, messages) - headers
+            relations.update(map(_relation, unseen))
+            headers |= unseen
             keys += () if keyed else map(attrgetter("key"), messages)
             rows = list(map(attrgetter("value"), messages))
-            for index, column in enumerate(columns):
-                values[index] += _decode(list(map(attrgetter(_field(index)), rows)), column)
+            for take, decode, taken in takers:
+                texts = list(map(take, rows))
+                taken += texts if decode is None else decode(texts)
     except (ValueError, RecursionError, MalformedResponse):
         return None  # a value does not fit, or a column has a name that no struct can have
     return Inserts(columns=columns, keys=keys, relations=frozenset(relations), values=values)
@@ -151,12 +171,6 @@ def _field(index: int) -> str:
 
 def _is_key(column: Column) -> bool:
     return column.pk_index is not None
-
-
-def _decode(texts: Sequence[str | None], column: Column) -> Sequence[SqlValue]:
-    """Turn the texts of one column into what SQLite binds. Raises MalformedResponse."""
-    decode = column_decoder(column)
-    return texts if decode is None else decode(texts)
 
 
 def _relation(headers: bytes) -> Relation:

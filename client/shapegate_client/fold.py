@@ -80,6 +80,15 @@ class Load:
     def __len__(self) -> int:
         return len(self.columns[0])
 
+    def use_up(self) -> None:
+        """Free the values, which nobody may look at any more, a column at a time.
+
+        Left to whoever lets go of the last one, all are freed at once, and no other thread runs meanwhile.
+        """
+        for column in self.columns:
+            if isinstance(column, list):
+                column.clear()
+
 
 @dataclass(frozen=True, slots=True)
 class Moves:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 INLINE_MESSAGES_MAX: Final = 500
 """More messages than that are folded on a thread, so that the event loop goes on."""
+PART_ROWS: Final = 20_000
+"""Less than Electric has in a chunk, so that each chunk of a snapshot is a part."""
 
 
 @dataclass(slots=True)
@@ -125,6 +127,15 @@ class Intake:
         )
 
     @property
+    def _part_rows_max(self) -> int:
+        """How many rows are held before they go to the copy aside.
+
+        A copy that begins empty, or is begun already, takes them sooner: each part is written while the next
+        one comes. To begin one from the rows that are there may be much work.
+        """
+        return min(self._pending_rows_max, PART_ROWS) if self._pending.replacing else self._pending_rows_max
+
+    @property
     def _settled_at(self) -> Position | None:
         """The position of the rows; None while anything is pending."""
         return self._committed if self._pending.empty else None
@@ -172,7 +183,7 @@ class Intake:
             self._pending.ahead = admitted.ahead
             if up_to_date:
                 return await self._commit(layout, batch, position, still_ahead(admitted.ahead, messages))
-            if len(batch) >= self._pending_rows_max:
+            if len(batch) >= self._part_rows_max:
                 await self._put_aside(layout, batch)
             else:
                 self._pending.batch = batch

@@ -24,6 +24,7 @@ from shapegate_client.ahead_table import prepare_ahead, read_ahead, write_ahead
 from shapegate_client.ddl import SLOTS_PREFIX, TAGS_PREFIX, local_name, print_drop, staged_name
 from shapegate_client.errors import StoreDamaged, StoreError, StoreFailed, StoreMissing, UnsafeName
 from shapegate_client.files import FileLock, create_private
+from shapegate_client.fold import Load
 from shapegate_client.home import lock_path
 from shapegate_client.uninterrupted import uninterrupted
 from shapegate_wire.identifier import parse_table
@@ -163,13 +164,19 @@ class Store:
         return (await self.commit((commit,)))[0]
 
     async def stage(self, layout: TableLayout, batch: Batch, *, begin: bool, copy: bool = False) -> None:
-        """Put a batch into the copy prepared aside; `begin` makes a new one, `copy` from the present rows."""
+        """Put a batch into the copy prepared aside; `begin` makes a new one, `copy` from the present rows.
+
+        Uses the batch up.
+        """
 
         def put() -> None:
             with self._transaction() as db:
                 if begin:
                     rows.stage(db, layout, copy=copy)
                 rows.apply_batch(db, layout, staged_name(layout), batch)
+            for step in batch.steps:
+                if isinstance(step, Load):
+                    step.use_up()
 
         await self._run(put)
 

@@ -6,6 +6,7 @@ goes through `intake`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
@@ -16,6 +17,7 @@ from shapegate_client.errors import Unreachable
 from shapegate_client.event import Failed, Malformed, Woken
 from shapegate_client.intake import Intake
 from shapegate_client.listening import on_news
+from shapegate_client.prefetch import Prefetch
 from shapegate_client.slumber import Slept, Vigil
 from shapegate_client.state import Streaming, next_request, resume, wake
 from shapegate_client.step import Again, Deliver, Halt, HangUp, Listen, RenewToken, Restart, Wait
@@ -81,6 +83,7 @@ class ShapeSync:
         self._definition = definition
         self._store = store
         self._transport = transport
+        self._prefetch = Prefetch(transport, clock)
         self._credentials = credentials
         self._organization_id = store.owner.organization_id
         self._clock = clock
@@ -108,6 +111,7 @@ class ShapeSync:
                 state = await self._carry_out(step)
         finally:
             self._hang_up()
+            await self._prefetch.drop()
 
     async def fetch_subset(self, subset: SubsetRequest) -> CommittedBatch:
         """Put rows into the table that are asked for on demand, while `run` goes on in another task.
@@ -149,13 +153,18 @@ class ShapeSync:
         self._token, self._rejected = token, None
         streams = self._settings.live_mode is LiveMode.SSE
         request = next_request(state, self._definition, streams=streams)
-        answer, self._stream = await self._transport.ask(
-            request, token, on_bytes=lambda count: self._report.received(body_bytes=count)
+        answer, self._stream = await self._prefetch.ask(
+            request,
+            token,
+            booked_until=state.guard.booked_until,
+            on_bytes=lambda count: self._report.received(body_bytes=count),
         )
         return answer
 
     async def _carry_out(self, step: Step) -> State:
         """Do what a step says besides taking messages in, and return the state that follows."""
+        if not isinstance(step, Deliver):
+            await self._prefetch.drop()
         match step:
             case Deliver():
                 self._report.answered(up_to_date=step.up_to_date)
@@ -193,6 +202,7 @@ class ShapeSync:
             slept = await self._vigil.unless_slept(self._clock.sleep(seconds))
             if slept is None:
                 break
+            await self._prefetch.drop()
             state, ends_at = wake(state), ends_at - slept.seconds
             seconds = ends_at - self._clock.monotonic()
         return state
@@ -213,14 +223,16 @@ class ShapeSync:
         """Take a delivery in. What does not fit has changed nothing: then the same is asked again."""
         if not isinstance(step, Deliver):
             return step
+        rows = sum(map(_count_rows, step.messages))
         try:
             batch = await self._intake.take(step.messages, step.state.position, up_to_date=step.up_to_date)
         except MalformedResponse as exc:
             return decide(Malformed(str(exc)))
-        self._report.received(rows=sum(map(_count_rows, step.messages)))
+        self._report.received(rows=rows)
         if batch is not None:
             self._report.committed(batch)
-        return step
+        # The rows have been taken in: they are not to be held until the next ones are there.
+        return replace(step, messages=())
 
 
 def _count_rows(item: LogItem) -> int:

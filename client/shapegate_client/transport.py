@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import aiohttp
@@ -65,6 +67,20 @@ class Parse(Protocol[T_co]):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unread:
+    """A complete answer that nobody has looked at yet."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    retry_after: float | None = None
+
+
+Fetched = Unread | tuple["Answer", "EventStream | None"]
+"""What came of a request: a body to be read, or what needs no more reading."""
+
+
 def open_http() -> aiohttp.ClientSession:
     """Make the HTTP client of a session; the caller closes it."""
     return aiohttp.ClientSession(
@@ -106,15 +122,31 @@ class Transport:
 
         With StreamOpened comes the stream, which the caller closes. `on_bytes` hears of each part of a body.
         """
+        return await self.understand(request, await self.fetch(request, token, on_bytes=on_bytes))
+
+    async def fetch(
+        self,
+        request: ShapeRequest,
+        token: AccessToken,
+        *,
+        on_bytes: OnBytes = lambda _bytes: None,
+    ) -> Fetched:
+        """Ask once and take the body as it is; `understand` says what it is, the rest is as for `ask`."""
         seconds = self._settings.live_seconds if request.live else self._settings.chunk_seconds
         read = partial(self._answer, request, on_bytes=on_bytes)
         answer = await self._exchange(request, token, seconds, read)
         return (answer, None) if isinstance(answer, Failed) else answer
 
+    async def understand(self, request: ShapeRequest, fetched: Fetched) -> tuple[Answer, EventStream | None]:
+        """Say what was fetched; a large body is parsed on a thread."""
+        if isinstance(fetched, Unread):
+            return await _parsed(fetched, partial(read_event, live=request.live)), None
+        return fetched
+
     async def ask_subset(self, request: ShapeRequest, token: AccessToken) -> SubsetAnswer:
         """Ask for some rows of a shape and say what came back; never raises but when cancelled."""
-        read = partial(self._read_answer, parse=read_subset_event)
-        return await self._exchange(request, token, self._settings.chunk_seconds, read)
+        answer = await self._exchange(request, token, self._settings.chunk_seconds, self._read_answer)
+        return await _parsed(answer, read_subset_event) if isinstance(answer, Unread) else answer
 
     async def _exchange(
         self,
@@ -152,22 +184,22 @@ class Transport:
 
     async def _answer(
         self, request: ShapeRequest, response: aiohttp.ClientResponse, *, on_bytes: OnBytes
-    ) -> tuple[Answer, EventStream | None]:
+    ) -> Fetched:
         if request.live_sse and response.status == 200 and response.content_type == _EVENTS:
             opening = read_opening(response.headers)
             if isinstance(opening, StreamOpened):
                 return opening, EventStream(response, settings=self._settings)
             response.close()
             return opening, None
-        parse = partial(read_event, live=request.live)
-        return await self._read_answer(response, parse=parse, on_bytes=on_bytes), None
+        answer = await self._read_answer(response, on_bytes=on_bytes)
+        return answer if isinstance(answer, Unread) else (answer, None)
 
     async def _read_answer(
-        self, response: aiohttp.ClientResponse, *, parse: Parse[T], on_bytes: OnBytes = lambda _bytes: None
-    ) -> T | Malformed:
+        self, response: aiohttp.ClientResponse, *, on_bytes: OnBytes = lambda _bytes: None
+    ) -> Unread | Malformed:
         if response.status in _WITHOUT_BODY:
             response.close()
-            return parse(response.status, response.headers, b"", retry_after=None)
+            return Unread(status=response.status, headers=response.headers, body=b"")
         try:
             body = await self._read(response, on_bytes)
         except aiohttp.ClientPayloadError:
@@ -179,8 +211,7 @@ class Transport:
             response.close()
             return Malformed(f"the body has more than {self._settings.body_bytes_max} bytes")
         retry_after = parse_retry_after(response.headers.get(names.RETRY_AFTER), now=self._clock.now())
-        parsed = partial(parse, response.status, response.headers, body, retry_after=retry_after)
-        return parsed() if len(body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parsed)
+        return Unread(status=response.status, headers=response.headers, body=body, retry_after=retry_after)
 
     def _timeout(self) -> aiohttp.ClientTimeout:
         return aiohttp.ClientTimeout(
@@ -189,15 +220,14 @@ class Transport:
 
     async def _read(self, response: aiohttp.ClientResponse, on_bytes: OnBytes) -> bytes | None:
         """Read the whole body; None if it is larger than allowed."""
-        blocks: list[bytes] = []
-        size = 0
+        # Its value is not copied out, as joined blocks would be.
+        body = BytesIO()
         async for block in response.content.iter_chunked(_BLOCK_BYTES):
-            blocks.append(block)
-            size += len(block)
+            body.write(block)
             on_bytes(len(block))
-            if size > self._settings.body_bytes_max:
+            if body.tell() > self._settings.body_bytes_max:
                 return None
-        return b"".join(blocks)
+        return body.getvalue()
 
 
 class EventStream:
@@ -234,6 +264,11 @@ class EventStream:
     def close(self) -> None:
         """End the connection; idempotent."""
         self._response.close()
+
+
+async def _parsed(answer: Unread, parse: Parse[T]) -> T:
+    parsed = partial(parse, answer.status, answer.headers, answer.body, retry_after=answer.retry_after)
+    return parsed() if len(answer.body) <= INLINE_BYTES_MAX else await asyncio.to_thread(parsed)
 
 
 def _explain(exc: aiohttp.ClientError) -> str:

@@ -1,8 +1,8 @@
 """Requests that were admitted before, so that the same one need not be read, confined and built again.
 
-Kept by the hash of the raw Authorization header and the raw target: the same bytes of the same caller. What
-may end is looked at on every use by whoever recalls one: the token's keys and times, its session, the limits
-(SECURITY J-14, J-15).
+Kept by a hash of the whole head, byte for byte, raw target and raw Authorization among it: the same bytes
+mean the same. What may end meanwhile is looked at on every use by whoever recalls one: the token's keys and
+times, its session, the limits (SECURITY J-14, J-15).
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from shapegate_proxy.incoming import Incoming
     from shapegate_proxy.observe import Kind
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_proxy.proven import ProvenToken
@@ -21,11 +20,9 @@ if TYPE_CHECKING:
     from shapegate_wire.request import ShapeRequest
 
 ADMISSIONS_MAX: Final = 4_096
-"""Some 20 MB when full of requests of usual size."""
+"""Some 25 MB when full of requests of usual size."""
 TARGET_CHARS_MAX: Final = 2_000
 """Longer ones are not kept: their filters would make an entry large."""
-_CHANGES_THE_REQUEST: Final = ("if-none-match", "traceparent")
-"""Headers beside Authorization that get into what Electric is asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +35,12 @@ class Admission:
     shape: bytes
     """The key of its shape, for the limits."""
     built: UpstreamRequest
+    target: str
+    """Of the request, character for character."""
+    org: str | None
+    """The organization that the path names, which is the token's; None if it names none."""
+    origin: str | None
+    """The page that asks."""
     table: str
     """The rest is for the observer: as the policy names it."""
     kind: Kind
@@ -46,13 +49,9 @@ class Admission:
     """As logs may hold it."""
 
 
-def recallable(incoming: Incoming) -> bool:
-    """Say whether target and Authorization are all that a request is made of."""
-    return (
-        incoming.method == "GET"
-        and len(incoming.target) <= TARGET_CHARS_MAX
-        and not any(incoming.values(name) for name in _CHANGES_THE_REQUEST)
-    )
+def head_digest(head: bytes) -> bytes:
+    """Name a head without keeping it: it holds a token."""
+    return hashlib.blake2b(head, digest_size=16).digest()
 
 
 class Admissions:
@@ -65,24 +64,18 @@ class Admissions:
     def __len__(self) -> int:
         return len(self._by_digest)
 
-    def recall(self, incoming: Incoming) -> Admission | None:
-        """Return what was found out about such a request; it counts as used now."""
-        if not recallable(incoming):
-            return None
-        digest = _digest(incoming)
+    def recall(self, digest: bytes) -> Admission | None:
+        """Return what was found out about the request of this head; it counts as used now."""
         found = self._by_digest.get(digest)
         if found is not None:
             self._by_digest.move_to_end(digest)
         return found
 
-    def remember(self, incoming: Incoming, admission: Admission) -> None:
-        """Keep what was found out; neither token nor target is kept in itself."""
-        self._by_digest[_digest(incoming)] = admission
+    def remember(self, digest: bytes, admission: Admission) -> None:
+        """Keep what was found out, if it is not large."""
+        if len(admission.target) > TARGET_CHARS_MAX:
+            return
+        self._by_digest[digest] = admission
+        self._by_digest.move_to_end(digest)
         if len(self._by_digest) > self._size_max:
             self._by_digest.popitem(last=False)
-
-
-def _digest(incoming: Incoming) -> bytes:
-    """Hash both, the one ended by what neither holds."""
-    text = "\n".join((*incoming.values("authorization"), "", incoming.target))
-    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).digest()

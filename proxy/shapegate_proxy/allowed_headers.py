@@ -81,7 +81,7 @@ def trace_parent(values: Sequence[str]) -> str | None:
 
 def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
     """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
-    said = tuple(headers.items())
+    said = tuple((name.lower(), value) for name, value in headers.items())
     if sum(len(value) for _, value in said) > REMEMBERED_CHARS_MAX:
         return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
     return _remembered(status, said, org_in_url, sse)

@@ -6,40 +6,53 @@ import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
 from shapegate_proxy import boundary, handlers
 from shapegate_proxy.addresses import FailureBudget
+from shapegate_proxy.admissions import Admissions
+from shapegate_proxy.answer_cache import AnswerCache
 from shapegate_proxy.audit import AuditLog
+from shapegate_proxy.collapsing import Collapsing
+from shapegate_proxy.compiled import CompiledFilters
 from shapegate_proxy.descriptors import connections_within, descriptors_for, raise_descriptors
 from shapegate_proxy.electric_http import ElectricClient
+from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.errors import ConfigError
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.issuers import open_issuers
+from shapegate_proxy.kept_answers import AnswerCacheSettings
 from shapegate_proxy.limits import Limits
 from shapegate_proxy.logs import LogEvent, server_log
 from shapegate_proxy.metrics import Metrics, create_metrics_app
 from shapegate_proxy.observe import Observers
 from shapegate_proxy.policy_file import parse_policy
+from shapegate_proxy.printed_head import HeadPrinter
 from shapegate_proxy.readiness import Check, Readiness
 from shapegate_proxy.revocation import UncheckedSessions, open_sessions
-from shapegate_proxy.server import ServerSettings, serve_app
+from shapegate_proxy.server import ServePlain, ServerSettings, serve_app
 from shapegate_proxy.services import Services
+from shapegate_proxy.serving import serve, serve_at_once
 from shapegate_proxy.tokens import Verifier
 from shapegate_proxy.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from yarl import URL
 
-    from shapegate_proxy.config import ProxyConfig
+    from shapegate_proxy.config import ProxyConfig, SharingSettings
     from shapegate_proxy.electric import UpstreamClient
+    from shapegate_proxy.metrics import Figures
     from shapegate_proxy.observe import Observer
     from shapegate_proxy.policy import Policy
     from shapegate_proxy.revocation import Sessions
+
+    Expose = Callable[[Metrics], AbstractAsyncContextManager[None]]
 
 SHAPE_PATHS: Final = ("/v1/shape", "/api/electric/sync", "/api/electric/orgs/{org}/sync")
 DRAIN_SECONDS: Final = 4.0
@@ -48,6 +61,11 @@ CLOSE_SECONDS: Final = 1.0
 """How long it waits after that for whoever has not said who they are; with the rest less than 10 s."""
 METRICS_CONNECTIONS_MAX: Final = 32
 """Of scrapers, beside those of clients; a few of them watch a gate."""
+CLIENTS: Final[Mapping[str, Callable[[URL], UpstreamClient]]] = {
+    "lean": LeanClient,
+    "aiohttp": ElectricClient,
+}
+"""Whoever may speak to Electric; the first is the default."""
 FEW_CONNECTIONS: Final = 1_000
 """Whoever runs a gate that can hold fewer than that, and than configured, is told."""
 _LOG: Final = logging.getLogger("shapegate.proxy")
@@ -57,7 +75,6 @@ def create_app(services: Services) -> web.Application:
     """Wire the routes to their handlers."""
     app = web.Application(middlewares=[boundary.boundary])
     app[boundary.SERVICES] = services
-    app[boundary.TOLD] = frozenset({handlers.get_shape})
     for path in SHAPE_PATHS:
         app.router.add_get(path, handlers.get_shape)  # HEAD comes with it
         app.router.add_post(path, handlers.get_shape)
@@ -95,14 +112,20 @@ async def open_proxy(
     observer: Observer,
     clock: Callable[[], datetime] = utc_now,
     monotonic: Callable[[], float] = time.monotonic,
-    connect: Callable[[URL], UpstreamClient] = ElectricClient,
+    connect: Callable[[URL], UpstreamClient] | None = None,
+    expose: Expose | None = None,
+    reuse_port: bool = False,
 ) -> AsyncIterator[URL]:
     """Run the gate inside of the block; yields its URL (a port of 0 picks a free one).
 
+    `expose` runs what asks for figures, if they are configured; None is a listener on their address.
+    With `reuse_port` other processes may listen on the gate's address too.
     Raises OSError if the address cannot be bound.
     """
     async with AsyncExitStack() as stack:
-        electric = connect(config.electric_url)
+        electric, kept = _upstream(
+            config.sharing, (connect or CLIENTS[config.sharing.client])(config.electric_url), monotonic
+        )
         stack.push_async_callback(electric.close)
         issuers = await stack.enter_async_context(
             open_issuers(config.issuers, sessions=config.database_url is not None)
@@ -119,15 +142,17 @@ async def open_proxy(
             metrics = Metrics(
                 held, {"keys": lambda: verifier.failures, "sessions": lambda: sessions.failures}
             )
-            apart = _server_settings(
-                config, config.metrics, origins=frozenset(), connections_max=METRICS_CONNECTIONS_MAX
-            )
-            await stack.enter_async_context(serve_app(create_metrics_app(metrics), apart, log=log))
+            await stack.enter_async_context((expose or partial(serve_figures, config))(metrics))
             observer = Observers(observer, metrics)
+        printer = HeadPrinter(config.origins)
         services = Services(
             policy=policy,
             verifier=verifier,
+            admissions=Admissions(),
+            filters=CompiledFilters(),
             electric=electric,
+            kept=kept,
+            printer=printer,
             electric_url=config.electric_url,
             electric_secret=config.electric_secret,
             origins=config.origins,
@@ -147,12 +172,51 @@ async def open_proxy(
             (config.host, config.port),
             origins=config.origins,
             connections_max=_connections_max(config.limits.connections),
+            reuse_port=reuse_port,
         )
-        yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log))
+        plain = ServePlain(
+            admissions=services.admissions,
+            printer=printer,
+            serve=partial(serve, services),
+            at_once=partial(serve_at_once, services),
+        )
+        yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log, plain=plain))
+
+
+def _upstream(
+    sharing: SharingSettings, client: UpstreamClient, monotonic: Callable[[], float]
+) -> tuple[UpstreamClient, AnswerCache | None]:
+    """Put before a client what shares its requests, and what keeps its answers."""
+    shared: UpstreamClient = Collapsing(client) if sharing.collapse else client
+    if not sharing.cache_bytes:
+        return shared, None
+    kept = AnswerCache(shared, AnswerCacheSettings(bytes_max=sharing.cache_bytes), monotonic=monotonic)
+    return kept, kept
+
+
+@asynccontextmanager
+async def serve_figures(config: ProxyConfig, figures: Figures) -> AsyncIterator[None]:
+    """Answer scrapers on the configured address inside of the block, if there is one.
+
+    Raises OSError if the address cannot be bound.
+    """
+    if config.metrics is None:
+        yield
+        return
+    settings = _server_settings(
+        config, config.metrics, origins=frozenset(), connections_max=METRICS_CONNECTIONS_MAX
+    )
+    async with serve_app(create_metrics_app(figures), settings, log=server_log("shapegate.proxy")):
+        yield
 
 
 def _server_settings(
-    config: ProxyConfig, address: tuple[str, int], *, origins: frozenset[str], connections_max: int
+    config: ProxyConfig,
+    address: tuple[str, int],
+    *,
+    origins: frozenset[str],
+    connections_max: int,
+    reuse_port: bool = False,
 ) -> ServerSettings:
     """Bear as little from a scraper as from a client."""
     host, port = address
@@ -164,6 +228,7 @@ def _server_settings(
         stall_seconds=config.stall_seconds,
         connections_max=connections_max,
         drain_seconds=CLOSE_SECONDS,
+        reuse_port=reuse_port,
     )
 
 

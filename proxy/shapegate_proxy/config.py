@@ -90,6 +90,18 @@ def clashes(issuers: Sequence[IssuerConfig]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SharingSettings:
+    """How Electric is asked, and what of its answers serves more than one request."""
+
+    client: str = "lean"
+    """Which client speaks to it: `lean` or `aiohttp`."""
+    collapse: bool = True
+    """Whether the same requests at the same time are asked once."""
+    cache_bytes: int = 64 * 1024 * 1024
+    """How much is kept of answers that may be given again; 0 keeps none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyConfig:
     """Everything the gate needs to know to start."""
 
@@ -116,3 +128,8 @@ class ProxyConfig:
     """Balancers whose X-Forwarded-For says which address asked; from nobody else it counts."""
     metrics: tuple[str, int] | None = None
     """Host and port of the metrics' own listener; None serves none."""
+    workers: int = 1
+    """How many processes serve; each has the limits for itself."""
+    sharing: SharingSettings = SharingSettings()
+    uvloop: bool = True
+    """Whether processes run on uvloop, if it is installed."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from yarl import URL
 
 from shapegate_proxy.claims import NamedClaim
-from shapegate_proxy.config import ProxyConfig, clashes
+from shapegate_proxy.config import ProxyConfig, SharingSettings, clashes
 from shapegate_proxy.config_file import NAMED_BY, read_config_file
 from shapegate_proxy.environment import Environment, read_text
 from shapegate_proxy.errors import ConfigError
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from shapegate_proxy.config import IssuerConfig, Secret
     from shapegate_proxy.config_file import ConfigFile
     from shapegate_proxy.policy import Policy
+
+
+CACHE_BYTES: Final = 64 * 1024 * 1024
+CACHE_BYTES_MAX: Final = 1 << 40
+WORKERS_MAX: Final = 64
+"""More processes than that are a slip of the pen; a machine with more cores runs several gates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +58,9 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
     origins, trusted = _origins(env), _networks(env)
     host, port = env.text("HOST", otherwise="127.0.0.1"), env.integer("PORT", default=4000, low=0, high=65535)
     metrics = _metrics(env)
+    workers = env.integer("SHAPEGATE_WORKERS", default=1, low=1, high=WORKERS_MAX)
+    uvloop = env.choice("SHAPEGATE_UVLOOP", ("true", "false")) == "true"
+    sharing = _sharing(env)
     log_format = env.choice("LOG_FORMAT", ("json", "text"))
     log_level = env.choice("LOG_LEVEL", ("info", "debug", "warning", "error"))
     limits = file.limits()
@@ -71,6 +80,9 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
         limits=limits,
         trusted_proxies=trusted,
         metrics=metrics,
+        sharing=sharing,
+        workers=workers,
+        uvloop=uvloop,
     )
     return Configuration(config=config, policy=policy, settings=tuple(findings.settings))
 
@@ -177,6 +189,14 @@ def _networks(env: Environment) -> tuple[IPv4Network | IPv6Network, ...]:
         else:
             networks.append(network)
     return tuple(networks)
+
+
+def _sharing(env: Environment) -> SharingSettings:
+    return SharingSettings(
+        client=env.choice("SHAPEGATE_UPSTREAM_CLIENT", ("lean", "aiohttp")),
+        collapse=env.choice("SHAPEGATE_COLLAPSE", ("true", "false")) == "true",
+        cache_bytes=env.integer("SHAPEGATE_CACHE_BYTES", default=CACHE_BYTES, low=0, high=CACHE_BYTES_MAX),
+    )
 
 
 def _metrics(env: Environment) -> tuple[str, int] | None:

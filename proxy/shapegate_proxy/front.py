@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive
 from yarl import URL
 
 from shapegate_proxy import answers
+from shapegate_proxy.admissions import head_digest
 from shapegate_proxy.incoming import Incoming
-from shapegate_proxy.plain_head import HeadReader, PlainHead, end_of_head, may_become_plain
+from shapegate_proxy.plain_head import HeadReader, end_of_head, may_become_plain
 from shapegate_proxy.printed_head import print_fields
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from shapegate_proxy.admissions import Admission, Admissions
     from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
@@ -44,6 +47,9 @@ class FrontSettings:
     printer: HeadPrinter
     serve: Callable[[Incoming, Responder], Awaitable[None]]
     """Answers one request; raises nothing but cancellation."""
+    admissions: Admissions
+    at_once: Callable[[Admission], bytes | None]
+    """Prints the answer to a request that came before, if nothing has to be waited for."""
     give: Callable[[], asyncio.Protocol]
     """Makes who takes a connection over."""
     idle_seconds: float
@@ -145,24 +151,54 @@ class Front(asyncio.Protocol):
         return self._buffer[self._read :] if self._read else self._buffer
 
     def _advance(self) -> None:
-        """Begin with the next request, if it is there."""
-        if self._read == len(self._buffer):
-            self._buffer, self._read = b"", 0
-            return
-        if self.transport is None or self.transport.is_closing():
-            return
-        end = end_of_head(self._buffer, self._read)
-        if end is None and may_become_plain(self._waiting()):
-            return
-        head = None if end is None else self._settings.reader.read(self._buffer[self._read : end])
-        if head is None or end is None:
-            self._give_away()
-            return
-        self._read = end
-        self._settings.places.begin(self)
-        coro = self._settings.serve(self._incoming(head), _Responder(self, head, self._settings.printer))
-        self._task = self._loop.create_task(coro)  # type: ignore[arg-type]  # a coroutine function's
+        """Begin with the next request, if it is there, after those that are answered at once."""
+        while self._read < len(self._buffer):
+            if self.transport is None or self.transport.is_closing():
+                return
+            end = end_of_head(self._buffer, self._read)
+            if end is None and may_become_plain(self._waiting()):
+                return
+            head = None if end is None else self._buffer[self._read : end]
+            if head is None or end is None or not self._take(head):
+                self._give_away()
+                return
+            self._read = end
+            if self._task is not None:
+                return
+        self._buffer, self._read = b"", 0
+
+    def _take(self, head: bytes) -> bool:
+        """Answer a request now, or begin to; False if it is not plain."""
+        settings, digest = self._settings, head_digest(head)
+        admission = settings.admissions.recall(digest)
+        if admission is None:
+            plain = settings.reader.read(head)
+            if plain is None:
+                return False
+            origin = next(iter(plain.values("origin")), None)
+            incoming = self._incoming(plain.target, plain.org, plain.values)
+        else:
+            if not self._paused and not self._closing and self._at_once(admission):
+                return True
+            origin = admission.origin
+            incoming = self._incoming(
+                admission.target, admission.org, partial(_values, settings.reader, head)
+            )
+            incoming.admission = admission
+        incoming.digest = digest
+        settings.places.begin(self)
+        responder = _Responder(self, origin, settings.printer)
+        self._task = self._loop.create_task(settings.serve(incoming, responder))  # type: ignore[arg-type]  # a coroutine function's
         self._task.add_done_callback(self._served)
+        return True
+
+    def _at_once(self, admission: Admission) -> bool:
+        printed = self._settings.at_once(admission)
+        if printed is None or self.transport is None:
+            return False
+        self.transport.write(printed)
+        self._rest()
+        return True
 
     def _give_away(self) -> None:
         """Let aiohttp speak from here on, and read what was not read."""
@@ -179,14 +215,14 @@ class Front(asyncio.Protocol):
         if not transport.is_closing():
             taker.data_received(data)
 
-    def _incoming(self, head: PlainHead) -> Incoming:
+    def _incoming(self, target: str, org: str | None, values: Callable[[str], Sequence[str]]) -> Incoming:
         peer = self.transport.get_extra_info("peername") if self.transport else None
         return Incoming(
             method="GET",
-            target=head.target,
-            org=head.org,
-            values=head.values,
-            query=lambda: _query(head.target),
+            target=target,
+            org=org,
+            values=values,
+            query=partial(_query, target),
             read_body=_no_body,
             peer=peer[0] if peer else None,
         )
@@ -267,6 +303,12 @@ def _query(target: str) -> Iterable[tuple[str, str]]:
     return URL.build(path=path, query_string=query, encoded=True).query.items()
 
 
+def _values(reader: HeadReader, head: bytes, name: str) -> Sequence[str]:
+    """Return all values of a header of a head that was plain when it came before."""
+    plain = reader.read(head)
+    return () if plain is None else plain.values(name)
+
+
 async def _no_body() -> None:
     return None
 
@@ -276,11 +318,10 @@ class _Responder:
 
     __slots__ = ("_chunked", "_front", "_kept_back", "_kept_back_bytes", "_origin", "_printer")
 
-    def __init__(self, front: Front, head: PlainHead, printer: HeadPrinter) -> None:
+    def __init__(self, front: Front, origin: str | None, printer: HeadPrinter) -> None:
         self._front = front
         self._printer = printer
-        origins = head.values("origin")
-        self._origin = origins[0] if origins else None
+        self._origin = origin
         self._chunked = False
         self._kept_back: list[Chunk] = []
         self._kept_back_bytes = 0

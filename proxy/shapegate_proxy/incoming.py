@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from shapegate_proxy.admissions import Admission
     from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
@@ -31,6 +32,10 @@ class Incoming:
     peer: str | None
     """The address of the other end of the connection."""
     http_1_1: bool = True
+    digest: bytes | None = None
+    """Of its head, if that is all that it is made of."""
+    admission: Admission | None = None
+    """What was found out when the same head came before; it may not hold any more."""
 
 
 class Responder(Protocol):

@@ -94,15 +94,39 @@ class Limits:
             counted.append((self._initial, org))
         return _Counted(*counted)
 
-    def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
-        now, org = self._monotonic(), (confined.principal.org,)
+    def admits_now(self, confined: ConfinedRequest, shape: bytes) -> bool:
+        """Say, counting nothing, whether a request that is over at once is surely let in.
+
+        It is not live, and its shape was noted lately.
+        """
+        principal, asked = confined.principal, confined.asked
+        owner, org = _owner(principal), (principal.org,)
+        settings = self._settings
+        return (
+            self._requests.get(owner, 0) < settings.requests_per_principal
+            and self._requests.get(org, 0) < settings.requests_per_org
+            and (asked.handle is not None or self._initial.get(org, 0) < settings.initial_per_org)
+            and not asked.live
+            and asked.subset is None
+            and self._was_noted(confined, shape, owner, org)
+        )
+
+    def _was_noted(self, confined: ConfinedRequest, shape: bytes, owner: Owner, org: Owner) -> bool:
+        """Say whether the shape was noted lately for both, so that it need not be noted now."""
         if confined.limits.shapes_per_hour is not None:
             owner = (*owner, confined.table.to_sql())
-        if (
-            now - self._shapes_of_principals.noted_at(owner, shape) < RENEWED_SECONDS
-            and now - self._shapes_of_orgs.noted_at(org, shape) < RENEWED_SECONDS
-        ):
+        since = self._monotonic() - RENEWED_SECONDS
+        return (
+            self._shapes_of_principals.noted_at(owner, shape) > since
+            and self._shapes_of_orgs.noted_at(org, shape) > since
+        )
+
+    def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
+        now, org = self._monotonic(), (confined.principal.org,)
+        if self._was_noted(confined, shape, owner, org):
             return
+        if confined.limits.shapes_per_hour is not None:
+            owner = (*owner, confined.table.to_sql())
         own_max = confined.limits.shapes_per_hour
         if own_max is None:
             own_max = self._settings.shapes_per_hour_principal

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
+
+import msgspec
 
 from shapegate_proxy.logs import LogEvent
 
@@ -44,9 +45,11 @@ def kind_of(asked: ShapeRequest) -> Kind:
     return Kind.INITIAL if asked.handle is None else Kind.CATCH_UP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShapeServed:
-    """One shape request was answered, refused or broken off."""
+class ShapeServed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One shape request was answered, refused or broken off.
+
+    A struct, since one is made for every request: a frozen dataclass takes six times as long to make.
+    """
 
     request_id: str
     method: str
@@ -98,8 +101,8 @@ class LogObserver:
 
     def served(self, event: ShapeServed) -> None:
         """Write the event."""
-        details = {field.name: getattr(event, field.name) for field in fields(event)}
-        self._log.info(LogEvent(name="shape_served", fields=details))
+        if self._log.isEnabledFor(logging.INFO):  # what nobody reads is not made
+            self._log.info(LogEvent(name="shape_served", fields=msgspec.structs.asdict(event)))
 
 
 def loggable_user(user: str) -> str:

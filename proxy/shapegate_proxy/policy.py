@@ -6,7 +6,7 @@ Default is deny: a table, a column or a role that the policy does not name is re
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from shapegate_proxy.errors import ColumnNotAllowed, FilterNotAccepted, TableNotAllowed
 from shapegate_proxy.subset import ConfinedSubset, confine_subset
@@ -89,7 +89,16 @@ class ConfinedRequest:
             raise ValueError("a confined request needs a filter, its parameter and a column list")
 
 
-def confine(principal: Principal, asked: ShapeRequest, policy: Policy) -> ConfinedRequest:
+class Compile(Protocol):
+    """How a client's filter is printed: `compile_filter`, or somebody who remembers what that did."""
+
+    def __call__(self, asked: ShapeDefinition, granted: TablePolicy, org: str, /) -> PrintedFilter | None:
+        """Print it. Raises FilterNotAccepted."""
+
+
+def confine(
+    principal: Principal, asked: ShapeRequest, policy: Policy, *, compiled: Compile | None = None
+) -> ConfinedRequest:
     """Narrow a request to the rows and columns that the policy grants the principal.
 
     Raises TableNotAllowed, ColumnNotAllowed, FilterNotAccepted, SubsetTooLarge or MissingClaim. A table is
@@ -103,7 +112,7 @@ def confine(principal: Principal, asked: ShapeRequest, policy: Policy) -> Confin
     if not set(wanted) <= set(granted.columns):
         raise ColumnNotAllowed("A column of `columns` is not synced")
     scope, values = granted.scope, granted.scope.params(principal)
-    own = _own_filter(asked.definition, granted)
+    own = (compiled or compile_filter)(asked.definition, granted, principal.org)
     return ConfinedRequest(
         principal=principal,
         table=granted.table,
@@ -123,8 +132,11 @@ def _own_subset(asked: SubsetRequest | None, granted: TablePolicy) -> ConfinedSu
     return confine_subset(asked, granted.columns, rows_max=granted.limits.subset_rows)
 
 
-def _own_filter(asked: ShapeDefinition, granted: TablePolicy) -> PrintedFilter | None:
-    """Print the client's filter anew, numbered behind the scope; not a byte of its text is kept (P-10)."""
+def compile_filter(asked: ShapeDefinition, granted: TablePolicy, org: str) -> PrintedFilter | None:  # noqa: ARG001  # for those that remember
+    """Print the client's filter anew, numbered behind the scope; not a byte of its text is kept (P-10).
+
+    None if there is none. Raises FilterNotAccepted.
+    """
     if asked.where is None:
         if asked.params:
             raise FilterNotAccepted("There are `params` but no `where` that uses them")

@@ -42,7 +42,8 @@ class HeadPrinter:
         common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
         coding = "transfer-encoding: chunked\r\n" if chunked else ""
         own = f"x-request-id: {request_id}\r\ndate: {self._date}\r\n{coding}\r\n"
-        return f"{_STATUS[status]}{fields}{common}{own}".encode()
+        line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
+        return f"{line}{fields}{common}{own}".encode()
 
 
 def print_fields(headers: Mapping[str, str]) -> str:

@@ -6,6 +6,7 @@ A head is bounded in time, connections are bounded in number: when all are taken
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,13 +16,29 @@ from yarl import URL
 
 from shapegate_proxy.connection import Connection, refusal
 from shapegate_proxy.errors import UnmetExpectation
+from shapegate_proxy.front import Front, FrontSettings
+from shapegate_proxy.places import Places
+from shapegate_proxy.plain_head import HeadReader
 
 if TYPE_CHECKING:
-    import asyncio
     import logging
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from aiohttp.web_request import BaseRequest
+
+    from shapegate_proxy.admissions import Admission, Admissions
+    from shapegate_proxy.incoming import Incoming, Responder
+    from shapegate_proxy.printed_head import HeadPrinter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServePlain:
+    """Who answers plain requests; see `FrontSettings`."""
+
+    admissions: Admissions
+    printer: HeadPrinter
+    serve: Callable[[Incoming, Responder], Awaitable[None]]
+    at_once: Callable[[Admission], bytes | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,20 +57,30 @@ class ServerSettings:
     """For one more the connection that idled longest is closed, or itself if none idles."""
     drain_seconds: float
     """How long a stop waits for answers under way."""
+    reuse_port: bool = False
+    """Whether other processes may listen on the same address, each for a part of the connections."""
 
 
 @asynccontextmanager
 async def serve_app(
-    app: web.Application, settings: ServerSettings, *, log: logging.Logger
+    app: web.Application,
+    settings: ServerSettings,
+    *,
+    log: logging.Logger,
+    plain: ServePlain | None = None,
 ) -> AsyncIterator[URL]:
     """Serve inside of the block; yields the URL (a port of 0 picks a free one).
 
+    `plain` answers plain requests for shapes, past aiohttp (see `front`).
+
     Raises OSError if the address cannot be bound.
     """
-    runner = _Runner(app, settings, log)
+    runner = _Runner(app, settings, log, plain)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
+        await web.TCPSite(
+            runner, settings.host, settings.port, reuse_port=settings.reuse_port or None
+        ).start()
         host, port = runner.addresses[0][:2]
         yield URL.build(scheme="http", host=host, port=port)
     finally:
@@ -61,28 +88,53 @@ async def serve_app(
 
 
 class _Runner(web.AppRunner):
-    def __init__(self, app: web.Application, settings: ServerSettings, log: logging.Logger) -> None:
+    def __init__(
+        self, app: web.Application, settings: ServerSettings, log: logging.Logger, plain: ServePlain | None
+    ) -> None:
         super().__init__(app, shutdown_timeout=settings.drain_seconds)
         self._settings = settings
         self._log = log
+        self._plain = plain
 
     async def _make_server(self) -> web.Server:
-        return _Server(self._settings, await super()._make_server(), self._log)
+        return _Server(self._settings, await super()._make_server(), self._log, self._plain)
 
 
 class _Server(web.Server):
     """Makes connections of ours, and counts them."""
 
-    def __init__(self, settings: ServerSettings, app: web.Server, log: logging.Logger) -> None:
+    def __init__(
+        self, settings: ServerSettings, app: web.Server, log: logging.Logger, plain: ServePlain | None
+    ) -> None:
         super().__init__(self._answer, request_factory=app.request_factory, handler_cancellation=True)
         self._settings = settings
         self._handle = app.request_handler
         self._log = log
-        self._count = 0
-        self._idle: dict[web.RequestHandler, None] = {}
-        """Connections without a request under way; who idles longest is first."""
+        self._places = Places(settings.connections_max)
+        self._fronts: set[Front] = set()
+        self._front = None if plain is None else self._front_settings(plain)
+
+    def _front_settings(self, plain: ServePlain) -> FrontSettings:
+        return FrontSettings(
+            places=self._places,
+            reader=HeadReader(),
+            admissions=plain.admissions,
+            printer=plain.printer,
+            serve=plain.serve,
+            at_once=plain.at_once,
+            give=self._connection,
+            idle_seconds=self._settings.idle_seconds,
+            stall_seconds=self._settings.stall_seconds,
+            log=self._log,
+            fronts=self._fronts,
+        )
 
     def __call__(self) -> web.RequestHandler:
+        if self._front is None:
+            return self._connection()
+        return Front(self._front)  # type: ignore[return-value]  # asyncio asks for a protocol only
+
+    def _connection(self) -> web.RequestHandler:
         return Connection(
             self,
             origins=self._settings.origins,
@@ -96,38 +148,36 @@ class _Server(web.Server):
         super().connection_made(handler, transport)
         # Let the idle deadline hold for the first head too; aiohttp arms it after the first request only.
         handler.keep_alive(True)
-        self._count += 1
-        if self._count > self._settings.connections_max and not self._made_room():
+        if not self._places.enter(handler):
             transport.abort()
-        else:
-            self._idle[handler] = None
-
-    def _made_room(self) -> bool:
-        """Close a connection that nobody waits at; so idle ones keep nobody out, whoever opened them."""
-        longest = next(iter(self._idle), None)
-        if longest is None:
-            return False
-        del self._idle[longest]
-        if longest.transport is not None:
-            longest.transport.abort()
-        return True
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
-        self._count -= 1
-        self._idle.pop(handler, None)
+        self._places.leave(handler)
         super().connection_lost(handler, exc)
+
+    def pre_shutdown(self) -> None:
+        """Close what idles; what does not closes after its answer."""
+        super().pre_shutdown()
+        for front in tuple(self._fronts):
+            front.stop()
+
+    async def shutdown(self, timeout: float | None = None) -> None:
+        """Wait for answers under way, then end them."""
+        seconds = 0.0 if timeout is None else timeout
+        await asyncio.gather(
+            super().shutdown(timeout), *(front.finish(seconds=seconds) for front in tuple(self._fronts))
+        )
 
     async def _answer(self, request: BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        self._idle.pop(connection, None)
+        self._places.begin(connection)
         try:
             response = await self._handle(request)
         except web.HTTPExpectationFailed:  # aiohttp's, before any middleware; it quotes the header
             refused = UnmetExpectation("This expectation cannot be met")
             response = refusal(refused, self._settings.origins, request)
         finally:
-            if connection.connected:
-                self._idle[connection] = None
+            self._places.end(connection)
         if "transfer-encoding" in request.headers:
             # aiohttp's parser takes the last trailer of chunks for a header of the next request on the
             # connection, an Authorization too; so there is none.

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.addresses import client_address
-from shapegate_proxy.admissions import Admission, recallable
+from shapegate_proxy.admissions import Admission
 from shapegate_proxy.allowed_headers import condition, trace_parent
 from shapegate_proxy.errors import (
     ExpiredToken,
@@ -35,7 +35,7 @@ from shapegate_proxy.relay import Progress, relay
 from shapegate_proxy.tokens import bearer_token
 from shapegate_proxy.too_many import TooManyFailures
 from shapegate_proxy.turns import is_costly
-from shapegate_proxy.upstream import build
+from shapegate_proxy.upstream import TRACE_PARENT, build
 from shapegate_wire.errors import MalformedRequest, WireError
 from shapegate_wire.identifier import parse_table
 from shapegate_wire.request import ShapeRequest, parse_request
@@ -47,8 +47,11 @@ if TYPE_CHECKING:
     from shapegate_proxy.services import Services
 
 TARGET_CHARS_MAX: Final = 10_000
+AT_ONCE_BYTES_MAX: Final = 64 * 1024
+"""Larger answers wait for their reader."""
 STREAM_END_SECONDS: Final = 1.0
 """How long the end of an event stream may take to be written; a reader that does not read is broken off."""
+_ID_BYTES: Final = 16
 _LOG: Final = logging.getLogger("shapegate.proxy")
 
 
@@ -66,9 +69,16 @@ class Trail:
         self.progress = Progress()
 
 
+_random: Final = bytearray()
+
+
 def new_request_id() -> str:
     """Make an id that tells nothing, not even how many there were before."""
-    return os.urandom(16).hex()
+    if not _random:
+        _random.extend(os.urandom(_ID_BYTES * 256))  # To ask for more at once costs no more.
+    made = _random[-_ID_BYTES:].hex()
+    del _random[-_ID_BYTES:]
+    return made
 
 
 async def serve(services: Services, incoming: Incoming, responder: Responder) -> None:
@@ -95,13 +105,45 @@ async def serve(services: Services, incoming: Incoming, responder: Responder) ->
         tell(services, incoming.method, trail, decision, code)
 
 
+def serve_at_once(services: Services, admission: Admission) -> bytes | None:
+    """Print the answer to a request that was admitted before, if nothing has to be waited for.
+
+    What may have ended since is looked at: the token, its session, the limits, and the answer's freshness. In
+    doubt nothing is done, and `serve` says what is wrong.
+    """
+    kept = None if services.kept is None else services.kept.peek(admission.built)
+    if kept is None or len(kept.body) > AT_ONCE_BYTES_MAX:
+        return None
+    principal = admission.proven.principal
+    if (
+        not admission.proven.counts(services.clock().timestamp())
+        or not services.sessions.believes(principal)
+        or not services.limits.admits_now(admission.confined, admission.shape)
+    ):
+        return None
+    head = kept.head(org_in_url=admission.org is not None)
+    trail = Trail()
+    trail.principal, trail.asked, trail.admission = principal, admission.asked, admission
+    trail.progress = Progress(kept.status, trail.started, len(kept.body))
+    tell(services, admission.built.method, trail, Decision.SERVED, "served")
+    return (
+        services.printer.print(
+            kept.status,
+            head.fields if head.framed else f"{head.fields}content-length: {len(kept.body)}\r\n",
+            origin=admission.origin,
+            request_id=trail.request_id,
+        )
+        + kept.body
+    )
+
+
 async def _answer(services: Services, incoming: Incoming, responder: Responder, trail: Trail) -> None:
     if len(incoming.target) > TARGET_CHARS_MAX:
         raise RequestTooLong(f"The request target is longer than {TARGET_CHARS_MAX} characters")
     if not incoming.http_1_1:
         raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
     now = services.clock().timestamp()
-    admission = services.admissions.recall(incoming)
+    admission = incoming.admission
     if admission is not None and not admission.proven.counts(now):
         admission = None
     proven = await _proven(services, incoming) if admission is None else admission.proven
@@ -155,7 +197,7 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
     _check_org(services, incoming, principal, trail)
     asked = trail.asked = await _parse(incoming)
     async with services.turns.turn(principal.org) if is_costly(asked) else nullcontext():
-        confined = confine(principal, asked, services.policy)
+        confined = confine(principal, asked, services.policy, compiled=services.filters.compile)
     org_in_url = incoming.org is not None
     built = build(
         confined,
@@ -163,7 +205,7 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         secret=services.electric_secret,
         method=incoming.method,
         if_none_match=condition(incoming.values("if-none-match")) if org_in_url else None,
-        trace_parent=trace_parent(incoming.values("traceparent")),
+        trace_parent=trace_parent(incoming.values(TRACE_PARENT)),
     )
     admission = Admission(
         proven=proven,
@@ -171,13 +213,16 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         confined=confined,
         shape=shape_key(confined),
         built=built,
+        target=incoming.target,
+        org=incoming.org,
+        origin=next(iter(incoming.values("origin")), None),
         table=confined.table.to_sql(),
         kind=kind_of(asked),
         offset=str(asked.offset),
         user=loggable_user(principal.user),
     )
-    if recallable(incoming):
-        services.admissions.remember(incoming, admission)
+    if incoming.digest is not None and not incoming.values(TRACE_PARENT):
+        services.admissions.remember(incoming.digest, admission)
     return admission
 
 

@@ -49,3 +49,16 @@ def test_an_unknown_section_is_refused_with_those_there_are(capsys: pytest.Captu
         command.main(["nothing"])
     assert refused.value.code == 2
     assert "embedded" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["proxy", "--only", "nothing"], ["client", "--only", "tiny"], ["--only", "tiny"], ["proxy", "--only="]],
+)
+def test_rows_that_there_are_not_are_refused_with_those_there_are(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as refused:
+        command.main(words)
+    assert refused.value.code == 2
+    assert "expected tiny, distinct" in capsys.readouterr().err

@@ -14,7 +14,7 @@ from shapegate_client.decode import FAST_BYTES_MIN, PIECE_BYTES, Inserts, read_i
 from shapegate_client.fold import EMPTY, Folded, Load, Put, fold
 from shapegate_wire.columns import Column
 from shapegate_wire.errors import MalformedResponse
-from shapegate_wire.message import SnapshotEnd, parse_body
+from shapegate_wire.message import SnapshotEnd, UpToDate, parse_body
 from tests.client.builders import NO_KEY, layout
 
 if TYPE_CHECKING:
@@ -248,3 +248,31 @@ def test_L_08_rows_of_another_table_or_schema_are_refused() -> None:
     assert read is not None
     with pytest.raises(MalformedResponse, match="another table"):
         fold(EMPTY, [read], layout(PLAIN))
+
+
+CONTROL: dict[str, object] = {"headers": {"control": "up-to-date", "global_last_seen_lsn": "1"}}
+
+
+@pytest.mark.parametrize("places", [(0,), (50,), (200,), (50, 200), (0, 199), (199, 200), ()])
+def test_messages_that_are_no_changes_are_read_wherever_they_stand(places: tuple[int, ...]) -> None:
+    messages: list[object] = [message(id=str(number)) for number in range(200)]
+    for place in sorted(places, reverse=True):
+        messages.insert(place, CONTROL)
+    body = encoded(*messages)
+    assert len(body) > 2 * FAST_BYTES_MIN
+    read = read_log(body, PLAIN)
+    assert words(fold(EMPTY, read, layout(PLAIN)), PLAIN) == reference(body, PLAIN)
+    controls = [each for each in read if isinstance(each, UpToDate)]
+    assert len(controls) == len(places)
+
+
+def test_headers_that_differ_from_piece_to_piece_are_all_looked_at() -> None:
+    rows = [message(id=str(number)) for number in range(900)]
+    rows[-1]["headers"] = {"operation": "insert", "relation": ["public", "others"]}
+    body = encoded(*rows)
+    assert len(body) > 2 * PIECE_BYTES
+    inserts = read_inserts(body, PLAIN)
+    assert inserts is not None
+    assert inserts.relations == {("public", "items"), ("public", "others")}
+    rows[-1]["headers"] = {"operation": "insert", "lsn": "5"}
+    assert read_inserts(encoded(*rows), PLAIN) is None

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from shapegate_client.decode import Inserts
 from shapegate_client.errors import StoreFailed
-from shapegate_client.intake import Intake, SubsetBehind
+from shapegate_client.intake import PART_ROWS, Intake, SubsetBehind
 from shapegate_client.store import Store
 from shapegate_client.watch import CommittedBatch
 from shapegate_wire.errors import MalformedResponse
@@ -28,7 +29,7 @@ from shapegate_wire.message import (
     UpToDate,
 )
 from shapegate_wire.visibility import Visibility
-from tests.client.builders import DEFINITION, TABLE, delete, insert, position, update
+from tests.client.builders import DEFINITION, SCHEMA, TABLE, delete, insert, position, update
 from tests.client.crashing import OWNER
 from tests.client.ports import HeldClock
 from tests.client.test_tagging import Model, messages, tagged
@@ -89,6 +90,23 @@ async def test_L_07_more_rows_than_the_bound_wait_on_disk(tmp_path: Path) -> Non
         assert titles(store) == dict.fromkeys(range(30), "title")
         await take(intake, "6_0", insert(99))
         assert titles(store) == dict.fromkeys([*range(3, 30), 99], "title")
+
+
+async def test_a_new_copy_takes_rows_in_smaller_parts_and_uses_them_up(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3", rows_max=10 * PART_ROWS) as (store, intake):
+        columns = tuple(sorted(SCHEMA, key=lambda column: column.name))
+        ids = range(PART_ROWS)
+        values = [
+            list(ids) if column.name == "id" else [f"{column.name} {n}" for n in ids] for column in columns
+        ]
+        part = Inserts(columns=columns, keys=[], relations=frozenset(), values=values)
+        await intake.take([part], position("0_0"), up_to_date=False)
+        assert len(intake.held) == 0
+        await take(intake, "0_inf")
+        assert titles(store) == {n: f"title {n}" for n in ids}
+        assert not any(values)
+        await take(intake, "5_0", *map(delete, ids), up_to_date=False)
+        assert len(intake.held) == PART_ROWS
 
 
 async def test_L_04_C_18_a_restart_keeps_the_rows_before_until_the_new_copy_is_complete(

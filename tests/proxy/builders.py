@@ -15,7 +15,6 @@ from yarl import URL
 
 from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
-from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.policy_file import parse_policy
 from shapegate_proxy.principal import Principal
 
@@ -173,7 +172,7 @@ async def gate_before(
     *,
     issuers: tuple[IssuerConfig, ...] = (),
     idle_seconds: float = 15.0,
-    connect: Callable[[URL], UpstreamClient] = ElectricClient,
+    connect: Callable[[URL], UpstreamClient] | None = None,
     **settings: Any,
 ) -> AsyncIterator[Gate]:
     """Run a gate in front of whatever listens at `electric_url`; `settings` are those of ProxyConfig."""

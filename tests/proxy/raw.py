@@ -39,6 +39,10 @@ class Peer:
         async with asyncio.timeout(SECONDS):
             return await self._reader.readuntil(b"\r\n\r\n")
 
+    async def line(self) -> bytes:
+        async with asyncio.timeout(SECONDS):
+            return (await self._reader.readuntil(b"\r\n"))[:-2]
+
     async def exactly(self, size: int) -> bytes:
         async with asyncio.timeout(SECONDS):
             return await self._reader.readexactly(size)
@@ -133,7 +137,14 @@ def get(*fields: str, target: str = TARGET, org: str = ACME, method: str = "GET"
 
 
 async def answered(peer: Peer) -> tuple[int, dict[str, str], bytes]:
-    """Read one answer with a length."""
+    """Read one answer, with a length or in chunks."""
     line, *fields = (await peer.head()).decode().removesuffix("\r\n\r\n").split("\r\n")
     headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
-    return int(line.split(" ")[1]), headers, await peer.exactly(int(headers["content-length"]))
+    status = int(line.split(" ")[1])
+    if headers.get("transfer-encoding") != "chunked":
+        return status, headers, await peer.exactly(int(headers["content-length"]))
+    body = b""
+    while size := int(await peer.line(), 16):
+        body += (await peer.exactly(size + 2))[:-2]
+    await peer.line()
+    return status, headers, body

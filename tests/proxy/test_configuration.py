@@ -69,6 +69,12 @@ def test_metrics_and_balancers_are_read() -> None:
     assert config(METRICS_PORT="9000", METRICS_HOST="0.0.0.0").metrics == ("0.0.0.0", 9000)  # noqa: S104  # as told
 
 
+def test_processes_are_read() -> None:
+    assert (config().workers, config().uvloop) == (1, True)
+    read = config(SHAPEGATE_WORKERS="4", SHAPEGATE_UVLOOP="false")
+    assert (read.workers, read.uvloop) == (4, False)
+
+
 def test_auth_url_leads_to_the_well_known_path() -> None:
     (issuer,) = config(JWKS_URL="", AUTH_URL="http://127.0.0.1:4100").issuers
     assert issuer.jwks_url == URL("http://127.0.0.1:4100/.well-known/jwks.json")
@@ -125,6 +131,8 @@ def test_P_24_without_a_secret_the_operator_has_to_say_so() -> None:
         ({"TRUSTED_PROXIES": "10.0.0.0/8,::/0"}, "TRUSTED_PROXIES has '::/0'"),
         ({"SHAPEGATE_CONFIG": "/no/such/file"}, "SHAPEGATE_CONFIG: '/no/such/file' cannot be read"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT is 'xml'"),
+        ({"SHAPEGATE_WORKERS": "0"}, "SHAPEGATE_WORKERS is '0': expected a number from 1 to 64"),
+        ({"SHAPEGATE_UVLOOP": "off"}, "SHAPEGATE_UVLOOP is 'off': expected one of true, false"),
         ({"ELECTRIC_SECRET_FILE": "/x"}, "both set"),
         ({"ELECTRIC_SECRET": None, "ELECTRIC_SECRET_FILE": "/no/such/file"}, "cannot be read"),
     ],

@@ -326,7 +326,10 @@ async def test_live_requests_are_counted_while_they_are_held(
 ) -> None:
     electric, metrics = Holding(), URL(f"http://127.0.0.1:{unused_tcp_port}/metrics")
     async with gate(electric.answer, tmp_path, metrics=("127.0.0.1", unused_tcp_port)) as running:
-        held = [asyncio.create_task(ask(http, running, bearer(), query)) for query in (START, LIVE, LIVE)]
+        held = [
+            asyncio.create_task(ask(http, running, bearer(), query))
+            for query in (START, LIVE, LIVE | {"cursor": "1"})
+        ]
         await electric.under_way(3)
         async with http.get(metrics) as answer:
             text = await answer.text()

@@ -210,12 +210,15 @@ async def test_I_16_what_electric_is_told_of_the_clients_headers(
     good = {"if-none-match": '"a"', "traceparent": trace}
     more = {"tracestate": "a=b", "cookie": "a=b", "accept-encoding": "gzip", "x-forwarded-for": "1.2.3.4"}
     async with gate(log_answer, tmp_path) as running:
-        for path, headers in (
-            (ORG_PATH, good | more),
-            ("/v1/shape", good | more),
-            (ORG_PATH, {"if-none-match": "a", "traceparent": trace + "0"}),
+        for number, (path, headers) in enumerate(
+            (
+                (ORG_PATH, good | more),
+                ("/v1/shape", good | more),
+                (ORG_PATH, {"if-none-match": "a", "traceparent": trace + "0"}),
+            )
         ):
-            await http.get(running.url.with_path(path), params=START, headers=bearer() | headers)
+            params = {**START, "cache-buster": str(number)}
+            await http.get(running.url.with_path(path), params=params, headers=bearer() | headers)
     fixed = {"host", "accept", "accept-encoding"}
     told = [{name.lower() for name in request.headers} for request in running.upstream]
     assert told == [fixed | set(good), fixed | {"traceparent"}, fixed]

@@ -1,0 +1,181 @@
+"""Concurrent requests of one key share one exchange with Electric.
+
+An exchange belongs to nobody: it runs in a task of its own, goes on for whoever stays, and ends with its
+last reader or at its end; what asks after that is asked anew. The key holds all that Electric is asked, the
+scope's values among them, so that two orgs, or two users where the scope names the user, never share.
+It runs at the pace of its foremost reader. A reader who falls too far behind the others is broken off and
+asks again; who reads alone is waited for (`shared_body` has the bounds).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, TypeAlias
+
+from shapegate_proxy.errors import Refused, UpstreamFault
+from shapegate_proxy.shared_body import SharingBounds
+from shapegate_proxy.shared_stream import SharedStream, own_fault, take_ready
+from shapegate_proxy.whole_answer import WholeAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from shapegate_proxy.electric import Chunk, ElectricState, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.upstream import UpstreamRequest
+
+    Outcome: TypeAlias = UpstreamAnswer | Refused
+
+
+class Collapsing:
+    """A client that asks Electric once for all who ask the same at the same time."""
+
+    def __init__(self, client: UpstreamClient, bounds: SharingBounds | None = None) -> None:
+        self._client = client
+        self._bounds = bounds or SharingBounds()
+        self._joinable: dict[Hashable, _Exchange] = {}
+        self._running: set[_Exchange] = set()
+
+    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+        """Join the exchange of this key, or begin it; a HEAD, and what has a body, goes its own way."""
+        if request.method != "GET" or request.body is not None:
+            return await self._client.ask(request)
+        exchange = self._joinable.get(request.key)
+        if exchange is None:
+            exchange = _Exchange(request.key, self._joinable, self._running)
+            exchange.begin(self._client, request, self._bounds)
+        elif exchange.stream is not None:
+            return exchange.stream.join()
+        return await exchange.answer()
+
+    async def state(self) -> ElectricState:
+        """Ask how Electric is; never raises."""
+        return await self._client.state()
+
+    async def close(self) -> None:
+        """End every exchange, which is a fault to its readers, and close the client."""
+        tasks = [exchange.abort() for exchange in tuple(self._running)]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.close()
+
+    @property
+    def running(self) -> int:
+        """How many exchanges are under way."""
+        return len(self._running)
+
+
+class _Exchange:
+    """One request to Electric, and who waits for the head of its answer."""
+
+    __slots__ = ("_joinable", "_open", "_over", "_running", "_task", "_waiting", "key", "stream")
+
+    _task: asyncio.Task[None]
+
+    def __init__(self, key: Hashable, joinable: dict[Hashable, _Exchange], running: set[_Exchange]) -> None:
+        self.key = key
+        self._joinable = joinable
+        self._running = running
+        self._waiting: set[asyncio.Future[Outcome]] = set()
+        self._open = True
+        self._over = False
+        self.stream: SharedStream | None = None
+        """What is under way of the answer, once its head is there."""
+
+    def begin(self, client: UpstreamClient, request: UpstreamRequest, bounds: SharingBounds) -> None:
+        """Ask Electric, and let others join."""
+        self._joinable[self.key] = self
+        self._running.add(self)
+        self._task = asyncio.get_running_loop().create_task(self._run(client, request, bounds))
+
+    async def answer(self) -> UpstreamAnswer:
+        """Wait for the head; the last one who is cancelled meanwhile ends the request.
+
+        Raises UpstreamFault or UpstreamTimeout if no head comes.
+        """
+        head: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.add(head)
+        try:
+            outcome = await head
+        except BaseException:
+            self._leave(head)
+            raise
+        if isinstance(outcome, Refused):
+            raise outcome
+        return outcome
+
+    def abort(self) -> asyncio.Task[None]:
+        """End it now; who still waits for it gets a fault. Returns the task, which ends within a tick."""
+        self._end(UpstreamFault("The gate ended this request"))
+        self._task.cancel()
+        return self._task
+
+    async def _run(self, client: UpstreamClient, request: UpstreamRequest, bounds: SharingBounds) -> None:
+        try:
+            answer = await client.ask(request)
+            try:
+                await self._bring(answer, bounds)
+            finally:
+                answer.close()
+        except Refused as exc:
+            self._end(exc)
+        finally:
+            if not self._over:
+                self._end(UpstreamFault("Electric's answer was not brought to its end"))
+
+    async def _bring(self, answer: UpstreamAnswer, bounds: SharingBounds) -> None:
+        """Hand out an answer that is all there as such, and any other one as it comes."""
+        chunks: list[Chunk] = []
+        try:
+            whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
+        except Refused:
+            self._share(answer, chunks, bounds)
+            raise
+        if whole:
+            status, headers, framed = answer.status, answer.headers, answer.framed
+            self._settle()
+            for head in self._take_waiting():
+                head.set_result(WholeAnswer(status, headers, chunks, framed=framed))
+            return
+        await self._share(answer, chunks, bounds).pump(answer)
+        self._settle()
+
+    def _share(self, answer: UpstreamAnswer, chunks: list[Chunk], bounds: SharingBounds) -> SharedStream:
+        stream = SharedStream(answer, bounds, close_door=self._close_door, abandon=self.abort)
+        self.stream = stream
+        for head in self._take_waiting():
+            head.set_result(stream.join())
+        for chunk in chunks:
+            stream.bring(chunk)
+        return stream
+
+    def _take_waiting(self) -> list[asyncio.Future[Outcome]]:
+        waiting = [head for head in self._waiting if not head.done()]
+        self._waiting.clear()
+        return waiting
+
+    def _leave(self, head: asyncio.Future[Outcome]) -> None:
+        if head.done() and not head.cancelled():
+            outcome = head.result()
+            if not isinstance(outcome, Refused):
+                outcome.close()
+            return
+        self._waiting.discard(head)
+        if self._waiting or self._over or (self.stream is not None and self.stream.body.readers):
+            return
+        self.abort()
+
+    def _end(self, fault: Refused) -> None:
+        self._settle()
+        if self.stream is not None:
+            self.stream.break_off(fault)
+        for head in self._take_waiting():
+            head.set_result(own_fault(fault))
+
+    def _settle(self) -> None:
+        self._over = True
+        self._close_door()
+        self._running.discard(self)
+
+    def _close_door(self) -> None:
+        if self._open:
+            self._open = False
+            del self._joinable[self.key]

@@ -1,0 +1,69 @@
+"""Where Electric listens: the addresses behind its name, and a socket to one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KNOWN_SECONDS: Final = 10.0
+"""How long a name is not looked up again: Electric closes connections after 50 requests, so many are made."""
+
+Found: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+
+
+class Address:
+    """The host and port of one Electric."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._lock = asyncio.Lock()
+        self._found: Sequence[Found] = _numeric(host, port)
+        self._is_name = not self._found
+        self._known_until = 0.0
+
+    async def dial(self, seconds: float) -> socket.socket:
+        """Connect to the first address that answers; each has its part of the time. The caller closes.
+
+        Raises OSError or TimeoutError for the last one, if none does, and UnicodeError for a host that
+        cannot be a name.
+        """
+        addresses = await self._addresses()
+        fault: OSError = OSError("the name has no address")
+        for family, kind, protocol, _, address in addresses:
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.setblocking(False)
+                async with asyncio.timeout(seconds / len(addresses)):
+                    await asyncio.get_running_loop().sock_connect(sock, address)
+            except OSError as exc:  # TimeoutError is one.
+                sock.close()
+                fault = exc
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        self._known_until = 0.0
+        raise fault
+
+    async def _addresses(self) -> Sequence[Found]:
+        loop = asyncio.get_running_loop()
+        if self._is_name and self._known_until <= loop.time():
+            async with self._lock:  # A burst of connections looks the name up once.
+                if self._known_until <= loop.time():
+                    self._found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                    self._known_until = loop.time() + KNOWN_SECONDS
+        return self._found
+
+
+def _numeric(host: str, port: int) -> Sequence[Found]:
+    """Read an address that is no name, which needs nobody's answer."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        return ()

@@ -1,0 +1,180 @@
+"""One request on a lean connection, and its answer: the side of who asked.
+
+What has come waits here until it is taken; above `WAITING_BYTES_MAX` nothing more is read.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Protocol
+
+from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.lean_deadlines import Deadlines
+
+WAITING_BYTES_MAX: Final = 64 * 1024
+"""Reading stops above it; one more read may have come by then."""
+PIECES_MAX: Final = 256
+"""Reading stops above it too: a piece of one byte takes forty."""
+
+
+class End(Enum):
+    """How an exchange came to its end."""
+
+    WHOLE = "whole"
+    CUT = "cut"
+    """The connection ended in the middle of the answer, or brought what is none."""
+    UNANSWERED = "unanswered"
+    """The connection ended before the first byte of the answer."""
+    SILENT = "silent"
+    """Electric kept silent for too long."""
+    LEFT = "left"
+    """Nobody wants the answer any more, or the client was closed."""
+
+
+class Line(Protocol):
+    """The connection, as an exchange needs it."""
+
+    def resume(self) -> None:
+        """Read on."""
+
+    def abort(self) -> None:
+        """End the connection now."""
+
+
+class Exchange:
+    """The answer to one request; `status`, `headers` and `framed` are there once `answered` is."""
+
+    __slots__ = (
+        "_line",
+        "_loop",
+        "_patience",
+        "_pieces",
+        "_waiter",
+        "answered",
+        "end",
+        "framed",
+        "headers",
+        "paused",
+        "status",
+        "waiting_bytes",
+    )
+
+    status: int
+    headers: Mapping[str, str]
+    framed: bool
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, line: Line, patience: Deadlines[Exchange]) -> None:
+        self._loop = loop
+        self._line: Line | None = line
+        self._patience = patience
+        self._pieces: list[bytes] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self.answered = False
+        self.end: End | None = None
+        self.paused = False
+        self.waiting_bytes = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether `next` need not wait."""
+        return bool(self._pieces) or self.end is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more should be read before something was taken."""
+        return self.waiting_bytes > WAITING_BYTES_MAX or len(self._pieces) > PIECES_MAX
+
+    async def head(self) -> None:
+        """Wait until `answered`, or until the end. Cancelled meanwhile, the connection ends."""
+        if self.answered or self.end is not None:
+            return
+        try:
+            await self._progress()
+        except BaseException:
+            self.close()
+            raise
+
+    async def next(self) -> Chunk:
+        """Return all that has come; wait if that is nothing."""
+        if not self._pieces:
+            if self.end is None:
+                await self._progress()
+            if not self._pieces:
+                if self.end is End.WHOLE:
+                    return b""
+                raise self.fault()
+        pieces = self._pieces
+        chunk = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.waiting_bytes = 0
+        if self.paused:
+            self.paused = False
+            if self._line is not None:
+                self._line.resume()
+        return chunk
+
+    def close(self) -> None:
+        """Take nothing more; unless all has come already, the connection ends."""
+        self._pieces.clear()
+        self.waiting_bytes = 0
+        line = self._line
+        if line is not None:
+            self.finish(End.LEFT)
+            line.abort()
+
+    def expire(self) -> None:
+        """Give up on an Electric that keeps silent."""
+        line = self._line
+        if line is not None:
+            self.finish(End.SILENT)
+            line.abort()
+
+    def answer(self, status: int, headers: Mapping[str, str], *, framed: bool) -> None:
+        """Take in the head."""
+        self.status, self.headers, self.framed = status, headers, framed
+        self.answered = True
+        self._wake()
+
+    def push(self, piece: bytes) -> None:
+        """Take in bytes of the body."""
+        self._pieces.append(piece)
+        self.waiting_bytes += len(piece)
+        self._wake()
+
+    def finish(self, end: End) -> None:
+        """End; what has come can still be taken."""
+        self._line = None
+        self.end = end
+        self._wake()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def fault(self) -> UpstreamFault | UpstreamTimeout:
+        """Print how it ended, if not well; a new exception each time."""
+        if self.end is End.SILENT:
+            return UpstreamTimeout(
+                "Electric stopped in the middle of its answer"
+                if self.answered
+                else "Electric did not answer in time"
+            )
+        return UpstreamFault(
+            "Electric's answer was cut short" if self.answered else "Electric cannot be reached"
+        )
+
+    async def _progress(self) -> None:
+        waiter = self._waiter = self._loop.create_future()
+        self._patience.start(self)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            self._patience.stop(self)

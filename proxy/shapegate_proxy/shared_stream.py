@@ -1,0 +1,191 @@
+"""An answer under way, brought from Electric to several readers at the pace of the foremost of them."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import TYPE_CHECKING
+
+from shapegate_proxy.errors import Refused, UpstreamFault
+from shapegate_proxy.shared_body import PIECE_BYTES, SharedBody
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer
+    from shapegate_proxy.shared_body import SharingBounds
+
+
+def own_fault(fault: Refused) -> Refused:
+    """Copy a fault for one of those whom it reaches, so that nobody's frames are added to another's."""
+    copied = copy.copy(fault)
+    copied.__cause__ = fault.__cause__
+    return copied
+
+
+async def take_ready(answer: UpstreamAnswer, chunks: list[Chunk], *, bytes_max: int) -> bool:
+    """Add what is there of a body without waiting for more; returns whether that is all of it.
+
+    Raises UpstreamFault or UpstreamTimeout if the body is cut short; what was there before is in `chunks`.
+    """
+    taken = 0
+    while taken < bytes_max and answer.ready:
+        chunk = await answer.next()
+        if not chunk:
+            return True
+        chunks.append(chunk)
+        taken += len(chunk) + PIECE_BYTES
+    return False
+
+
+class SharedStream:
+    """The head of an answer, what is held of its body, and who waits for more of it."""
+
+    __slots__ = ("_abandon", "_close_door", "_fault", "_news", "_room", "body", "framed", "headers", "status")
+
+    def __init__(
+        self,
+        answer: UpstreamAnswer,
+        bounds: SharingBounds,
+        *,
+        close_door: Callable[[], None],
+        abandon: Callable[[], object],
+    ) -> None:
+        """Begin with nothing of the body, and nobody who reads it.
+
+        `close_door` is called when nobody can join any more, `abandon` when the last reader left too early.
+        """
+        self.status: int = answer.status
+        self.headers: Mapping[str, str] = answer.headers
+        self.framed: bool = answer.framed
+        self.body = SharedBody(bounds)
+        self._close_door = close_door
+        self._abandon = abandon
+        self._fault: Refused | None = None
+        self._news: set[asyncio.Future[None]] = set()
+        """What readers wait for who have taken all that is there."""
+        self._room: asyncio.Future[None] | None = None
+        """What `pump` waits for while enough is read ahead."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes."""
+        return self.body.ended or self._fault is not None
+
+    def join(self) -> SharedAnswer:
+        """Let one more read it from its start; its body must be joinable."""
+        return SharedAnswer(self)
+
+    def bring(self, chunk: Chunk) -> None:
+        """Add bytes to what can be read."""
+        self.body.append(chunk)
+        if not self.body.joinable:
+            self._close_door()
+        self._wake()
+
+    async def pump(self, answer: UpstreamAnswer) -> None:
+        """Bring what comes to the readers, up to the end.
+
+        Raises UpstreamFault or UpstreamTimeout if the body is cut short; `break_off` tells the readers.
+        """
+        body = self.body
+        while True:
+            if not body.wanted:
+                self._room = asyncio.get_running_loop().create_future()
+                await self._room
+            chunk = await answer.next()
+            if not chunk:
+                break
+            self.bring(chunk)
+        body.finish()
+        self._wake()
+
+    def break_off(self, fault: Refused) -> None:
+        """End it with a fault, which each reader gets after what was there before; only the first counts."""
+        if not self.over:
+            self._fault = fault.with_traceback(None)
+            self.body.stop_joining()
+            self._wake()
+
+    def check(self) -> None:
+        """Raise what broke it off, if anything did."""
+        if self._fault is not None:
+            raise own_fault(self._fault)
+
+    async def news(self) -> None:
+        """Wait for bytes, or for the end."""
+        news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._news.add(news)
+        try:
+            await news
+        finally:
+            self._news.discard(news)
+
+    def taken(self) -> None:
+        """Go on if the reader who took something needs more."""
+        if self._room is not None and self.body.wanted:
+            room, self._room = self._room, None
+            if not room.done():
+                room.set_result(None)
+
+    def left(self) -> None:
+        """Say that a reader left."""
+        if not self.body.readers and not self.over:
+            self._abandon()
+
+    def _wake(self) -> None:
+        if self._news:
+            waiting, self._news = self._news, set()
+            for news in waiting:
+                if not news.done():
+                    news.set_result(None)
+
+
+class SharedAnswer:
+    """A shared answer as one of its readers has it."""
+
+    __slots__ = ("_place", "_stream")
+
+    def __init__(self, stream: SharedStream) -> None:
+        self._stream = stream
+        self._place = stream.body.join()
+
+    @property
+    def status(self) -> int:
+        """The status code."""
+        return self._stream.status
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers by their names in lower case."""
+        return self._stream.headers
+
+    @property
+    def framed(self) -> bool:
+        """Whether the end of the body shows in one way only."""
+        return self._stream.framed
+
+    @property
+    def ready(self) -> bool:
+        """Whether `next` has something to return, or to raise, without waiting."""
+        return self._place.ready or self._place.cut or self._stream.over
+
+    async def next(self) -> Chunk:
+        """Wait for the next bytes of the body; none are its end, also when asked again.
+
+        Raises UpstreamFault or UpstreamTimeout if the body is cut short, or if the others went too far ahead.
+        """
+        stream, place = self._stream, self._place
+        while not place.ready:
+            if place.cut:
+                raise UpstreamFault("This request fell too far behind those that share its answer")
+            stream.check()
+            await stream.news()
+        chunk = place.take()
+        stream.taken()
+        return chunk
+
+    def close(self) -> None:
+        """Take nothing more; the last one ends the request at Electric. May be called again."""
+        self._place.leave()
+        self._stream.left()

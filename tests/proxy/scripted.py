@@ -1,0 +1,141 @@
+"""A client to Electric that answers when and what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from shapegate_proxy.electric import ElectricState
+from shapegate_proxy.upstream import UpstreamRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer, UpstreamClient
+
+KEPT_HEADERS = {
+    "content-type": "application/json; charset=utf-8",
+    "cache-control": "public, max-age=60, stale-while-revalidate=300",
+    "electric-handle": "h-1",
+    "electric-offset": "0_0",
+}
+
+
+def request(
+    query: str = "offset=-1",
+    *,
+    method: str = "GET",
+    headers: tuple[tuple[str, str], ...] = (("accept", "application/json"),),
+    body: bytes | None = None,
+) -> UpstreamRequest:
+    """A request for a part of one shape's log."""
+    return UpstreamRequest(
+        method=method,
+        url=URL(f"http://electric/v1/shape?table=items&where=x&params[1]=acme&{query}"),
+        headers=headers,
+        body=body,
+        live="live=true" in query,
+        sse="live_sse=true" in query,
+    )
+
+
+async def ticks(count: int = 6) -> None:
+    """Let everything that can go on go on."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+@dataclass(eq=False)
+class ScriptedAnswer:
+    """An answer whose body the test sends; `taken` counts the chunks that were asked for."""
+
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=lambda: dict(KEPT_HEADERS))
+    framed: bool = True
+    taken: int = 0
+    closed: bool = False
+    _pieces: list[bytes | Exception] = field(default_factory=list)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def send(self, *pieces: bytes | Exception) -> ScriptedAnswer:
+        """Send bytes; none are the end, and an exception breaks the body off."""
+        self._pieces += pieces
+        self._news.set()
+        return self
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._pieces)
+
+    async def next(self) -> Chunk:
+        while not self._pieces:
+            self._news.clear()
+            await self._news.wait()
+        piece = self._pieces[0]
+        if isinstance(piece, Exception):
+            raise piece
+        if piece:
+            self._pieces.pop(0)
+            self.taken += 1
+        return piece
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@dataclass(eq=False)
+class Asked:
+    """One request that reached the client, and what it gets."""
+
+    request: UpstreamRequest
+    outcome: asyncio.Future[ScriptedAnswer]
+    cancelled: bool = False
+
+    def answer(self, *pieces: bytes | Exception, **changes: object) -> ScriptedAnswer:
+        """Answer it, with so much of the body."""
+        answer = ScriptedAnswer(**changes).send(*pieces)  # type: ignore[arg-type]  # fields by name
+        self.outcome.set_result(answer)
+        return answer
+
+
+@dataclass(eq=False)
+class ScriptedClient:
+    """Remembers what it was asked."""
+
+    asked: list[Asked] = field(default_factory=list)
+    closed: bool = False
+
+    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+        asked = Asked(request, asyncio.get_running_loop().create_future())
+        self.asked.append(asked)
+        try:
+            return await asked.outcome
+        except asyncio.CancelledError:
+            asked.cancelled = True
+            raise
+
+    async def state(self) -> ElectricState:
+        return ElectricState.WAITING
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+async def body_of(answer: UpstreamAnswer) -> bytes:
+    """Take the rest of a body and close it."""
+    body = bytearray()
+    try:
+        while chunk := await answer.next():
+            body += chunk
+    finally:
+        answer.close()
+    return bytes(body)
+
+
+async def fetch(client: UpstreamClient, asked: UpstreamRequest) -> tuple[int, bytes]:
+    """Ask and take the whole answer."""
+    answer = await client.ask(asked)
+    return answer.status, await body_of(answer)

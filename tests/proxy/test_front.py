@@ -1,0 +1,148 @@
+"""The first to speak on a connection: what it answers itself, and what it gives to aiohttp."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from aiohttp import web
+
+from shapegate_proxy.connection import Connection
+from shapegate_proxy.front import Front
+from shapegate_proxy.observe import Decision
+from shapegate_proxy.serving import AT_ONCE_BYTES_MAX
+from tests.proxy.builders import ACME, LOG_HEADERS, Gate, gate, log_answer
+from tests.proxy.raw import SECONDS, TARGET, answered, dial, get
+from tests.proxy.test_connection import alive
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+BODY = b'{"where":"name = $1","params":{"1":"a"}}'
+POST = get("content-type: application/json", f"content-length: {len(BODY)}", method="POST") + BODY
+HEALTH = get(target="/health")
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Gate]:
+    async with gate(log_answer, tmp_path) as found:
+        yield found
+
+
+async def test_a_plain_request_is_answered_without_aiohttp(running: Gate) -> None:
+    async with dial(running.url) as peer:
+        for _ in range(3):
+            await peer.send(get())
+            assert (await answered(peer))[0] == 200
+        assert [len(alive(kind)) for kind in (Front, Connection)] == [1, 0]
+
+
+@pytest.mark.parametrize("other", [POST, HEALTH, get("keep-alive: timeout=5"), get(method="HEAD")])
+async def test_whatever_else_comes_is_aiohttps_from_there_on(running: Gate, other: bytes) -> None:
+    async with dial(running.url) as peer:
+        await peer.send(get())
+        assert (await answered(peer))[0] == 200
+        await peer.send(other)
+        status = int((await peer.head()).split()[1])
+        assert status == 200
+        assert len(alive(Connection)) == 1
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 10_000])
+async def test_requests_of_both_kinds_come_in_pieces_and_together(running: Gate, size: int) -> None:
+    gets = [get(target=f"{TARGET}&cache-buster={number}") for number in range(4)]
+    sent = gets[0] + gets[1] + POST + gets[2] + HEALTH + gets[3]
+    async with dial(running.url) as peer:
+        for start in range(0, len(sent), size):
+            await peer.send(sent[start : start + size])
+        statuses = [(await answered(peer))[0] for _ in range(6)]
+    assert statuses == [200] * 6
+    assert len(running.upstream) == 5
+
+
+async def test_I_19_answers_come_in_the_order_of_the_requests(tmp_path: Path) -> None:
+    release = asyncio.Event()
+
+    async def slow_first(request: web.Request) -> web.StreamResponse:
+        if request.query["offset"] == "-1":
+            await release.wait()
+        return await log_answer(request)
+
+    later = get(target=TARGET.replace("offset=-1", "offset=0_0&handle=h-1"))
+    async with gate(slow_first, tmp_path) as running, dial(running.url) as peer:
+        await peer.send(get() + later + HEALTH)
+        await peer.quiet(0.05)
+        assert len(running.upstream) == 1
+        release.set()
+        assert [(await answered(peer))[0] for _ in range(3)] == [200] * 3
+    assert [event.offset for event in running.recorder.events] == ["-1", "0_0"]
+
+
+async def test_I_20_who_goes_while_waiting_takes_the_request_along(tmp_path: Path) -> None:
+    reached, ended = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: web.Request) -> web.StreamResponse:
+        reached.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError
+
+    async with gate(hold, tmp_path) as running:
+        async with dial(running.url) as peer:
+            await peer.send(get() + get())
+            await asyncio.wait_for(reached.wait(), SECONDS)
+        await asyncio.wait_for(ended.wait(), SECONDS)
+        await asyncio.wait_for(running.recorder.told.wait(), SECONDS)
+    assert [event.decision for event in running.recorder.events] == [Decision.GONE]
+    assert alive(Front) == []
+
+
+@pytest.mark.parametrize("framed", [True, False])
+@pytest.mark.parametrize("size", [0, 1, 100_000])
+async def test_P_41_a_body_comes_as_it_was_sent(tmp_path: Path, size: int, framed: bool) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if framed:
+            return web.Response(body=b"x" * size, headers=LOG_HEADERS)
+        response = web.StreamResponse(headers=LOG_HEADERS)
+        response.enable_chunked_encoding()
+        await response.prepare(request)
+        await response.write(b"x" * size)
+        return response
+
+    async with gate(answer, tmp_path) as running, dial(running.url) as peer:
+        kept = False
+        for _ in range(2):
+            await peer.send(get())
+            status, headers, body = await answered(peer)
+            assert (status, body) == (200, b"x" * size)
+            assert ("content-length" in headers) is (framed or kept)
+            kept = size < AT_ONCE_BYTES_MAX  # then the second answer is given again, in one piece
+
+
+async def test_P_52_a_refusal_leaves_the_connection_to_the_next_request(running: Gate) -> None:
+    async with dial(running.url) as peer:
+        await peer.send(get().replace(b"authorization", b"x-a"))
+        status, headers, body = await answered(peer)
+        assert (status, headers["content-type"]) == (401, "application/json")
+        assert headers["x-request-id"] == json.loads(body)["request_id"]
+        await peer.send(get())
+        assert (await answered(peer))[0] == 200
+
+
+async def test_a_304_has_no_body(tmp_path: Path) -> None:
+    async def unchanged(_: web.Request) -> web.StreamResponse:
+        return web.Response(status=304, headers={"etag": '"h-1:-1:0_0"'})
+
+    async with gate(unchanged, tmp_path) as running, dial(running.url) as peer:
+        target = f"/api/electric/orgs/{ACME}/sync?table=items&offset=-1"
+        for _ in range(2):
+            await peer.send(get('if-none-match: "h-1:-1:0_0"', target=target))
+            head = await peer.head()
+            assert head.startswith(b"HTTP/1.1 304 ")
+            assert b"content-length" not in head
+            assert b"transfer-encoding" not in head
