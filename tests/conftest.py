@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -16,9 +16,38 @@ import pytest
 import pytest_asyncio
 
 from shapegate_harness.postgres import EmbeddedPostgres
+from shapegate_proxy.config import ProxyConfig, SharingSettings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+
+
+VARIANTS: Final = {
+    "shipped": SharingSettings(),
+    "lean": SharingSettings(collapse=False, cache_bytes=0),
+    "aiohttp": SharingSettings(client="aiohttp", collapse=False, cache_bytes=0),
+    "aiohttp-shared": SharingSettings(client="aiohttp"),
+}
+"""How gates under test speak to Electric, where a test does not say it."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run choose how gates speak to Electric."""
+    parser.addoption("--gate", choices=tuple(VARIANTS), default="shipped", help="variant of the gate")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def gate_variant(request: pytest.FixtureRequest) -> Iterator[SharingSettings]:
+    """Let every gate be of the variant that was chosen, also those of programs under test."""
+    chosen = VARIANTS[request.config.getoption("--gate")]
+    defaults = ProxyConfig.__init__.__kwdefaults__
+    assert defaults is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(defaults, "sharing", chosen)
+        patch.setenv("SHAPEGATE_UPSTREAM_CLIENT", chosen.client)
+        patch.setenv("SHAPEGATE_COLLAPSE", str(chosen.collapse).lower())
+        patch.setenv("SHAPEGATE_CACHE_BYTES", str(chosen.cache_bytes))
+        yield chosen
 
 
 class CreateDatabase(Protocol):

@@ -17,6 +17,11 @@ FRESH_SECONDS_MAX: Final = 60.0
 A start that is kept for longer makes each new reader fetch more log after it, and is that of a handle which
 nobody knows to be gone as long as nobody asks for more of it.
 """
+UP_TO_DATE_SECONDS_MAX: Final = 1.0
+"""For what claims to be the present: to see what was just written, nobody shall have to go around the cache.
+
+Electric allows a minute here too. A second is enough for many who come at once.
+"""
 REMEMBERED_MAX: Final = 64
 """Electric writes a handful of `cache-control`."""
 _NEVER: Final = frozenset({"no-store", "no-cache", "private"})
@@ -32,7 +37,8 @@ def fresh_seconds(headers: Mapping[str, str]) -> float:
     life, age = _life(headers.get(names.CACHE_CONTROL, "")), headers.get("age", "0").strip()
     if life is None or "*" in headers.get("vary", "") or not _SECONDS.fullmatch(age):
         return 0.0
-    return min(FRESH_SECONDS_MAX, max(0.0, float(life - int(age))))
+    longest = UP_TO_DATE_SECONDS_MAX if names.ELECTRIC_UP_TO_DATE in headers else FRESH_SECONDS_MAX
+    return min(longest, max(0.0, float(life - int(age))))
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -20,7 +20,7 @@ from yarl import URL
 from shapegate_harness.electric import DevElectric, ElectricSettings
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts
 from shapegate_proxy.electric_http import ElectricClient
-from tests.proxy.builders import ACME, ELECTRIC_SECRET, GLOBEX, Gate, bearer, gate_before
+from tests.proxy.builders import ACME, ELECTRIC_SECRET, GLOBEX, Gate, bearer, client_within, gate_before
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,8 +33,6 @@ TABLE = "CREATE TABLE items (id uuid PRIMARY KEY, organization_id uuid NOT NULL,
 ROWS = "INSERT INTO items SELECT gen_random_uuid(), $1, repeat('x', 100) FROM generate_series(1, 200)"
 START = {"table": "items", "offset": "-1"}
 SHORT = ElectricTimeouts(connect_seconds=0.3, catch_up_seconds=0.3, live_seconds=2.0)
-
-CONNECT = partial(ElectricClient, timeouts=SHORT)
 
 
 class Asking:
@@ -49,8 +47,8 @@ class Asking:
             assert answer.status == 200, await answer.text()
 
     async def get(self, query: dict[str, str] = START) -> tuple[int, Any, dict[str, str]]:
-        """Ask; returns status, body or `cut`, and headers."""
-        url = self._running.url / "v1/shape"
+        """Ask Electric, not the gate's memory; returns status, body or `cut`, and headers."""
+        url, query = self._running.url / "v1/shape", query | {"cache-buster": secrets.token_hex(8)}
         async with asyncio.timeout(10), self._http.get(url, params=query, headers=bearer()) as answer:
             try:
                 body = json.loads(await answer.read())
@@ -63,9 +61,7 @@ class Asking:
 async def asking(database_url: str, folder: Path) -> AsyncIterator[Asking]:
     async with (
         DevElectric.open(database_url=database_url, secret=ELECTRIC_SECRET, settings=SETTINGS) as electric,
-        gate_before(
-            URL(electric.url), folder, [], connect=partial(ElectricClient, timeouts=SHORT)
-        ) as running,
+        gate_before(URL(electric.url), folder, [], connect=client_within(SHORT)) as running,
         aiohttp.ClientSession() as http,
     ):
         yield Asking(running, http, electric)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,14 +43,15 @@ async def token_of(stack: Stack, http: aiohttp.ClientSession, org: str) -> str:
 
 
 async def receive(stack: Stack, http: aiohttp.ClientSession, token: str, table: str) -> Received:
-    """Read a whole shape as any client of Electric does."""
+    """Read a whole shape as any client of Electric does, as it is now and not as it was a moment ago."""
     url = URL(stack.addresses.proxy_url) / "v1/shape"
     query = {"table": table, "offset": "-1"}
     rows: dict[str, dict[str, Any]] = {}
     seen = b""
     for _ in range(20):
         headers = {"authorization": f"Bearer {token}"}
-        async with http.get(url, params=query, headers=headers) as answer:
+        fresh = query | {"cache-buster": secrets.token_hex(8)}
+        async with http.get(url, params=fresh, headers=headers) as answer:
             assert answer.status == 200, await answer.text()
             seen += await answer.read() + str(answer.headers).encode()
             for message in await answer.json(content_type=None):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jwt
@@ -15,13 +16,15 @@ from yarl import URL
 
 from shapegate_proxy.app import load_policy, open_proxy
 from shapegate_proxy.config import IssuerConfig, ProxyConfig, Secret
+from shapegate_proxy.electric_http import ElectricClient
+from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.policy_file import parse_policy
 from shapegate_proxy.principal import Principal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from shapegate_proxy.electric import UpstreamClient
+    from shapegate_proxy.electric import ElectricTimeouts, UpstreamClient
     from shapegate_proxy.observe import ShapeServed
     from shapegate_proxy.policy import Policy
 
@@ -162,6 +165,13 @@ async def serve(answer: Answer) -> AsyncIterator[tuple[URL, list[web.Request]]]:
         yield URL.build(scheme="http", host=host, port=port), seen
     finally:
         await runner.cleanup()
+
+
+def client_within(timeouts: ElectricTimeouts) -> Callable[[URL], UpstreamClient]:
+    """Choose the client of the variant under test, with timeouts of a test's own."""
+    defaults = ProxyConfig.__init__.__kwdefaults__
+    assert defaults is not None
+    return partial(LeanClient if defaults["sharing"].client == "lean" else ElectricClient, timeouts=timeouts)
 
 
 @asynccontextmanager

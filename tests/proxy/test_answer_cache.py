@@ -186,6 +186,8 @@ async def test_W_01_what_did_not_come_to_its_end_is_not_kept(broken: bool) -> No
     reading.close()
     assert answer.closed
     assert not await cached.is_kept()
+    await cached.answered(START, b"[]", b"")
+    assert await cached.is_kept()
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])

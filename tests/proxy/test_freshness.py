@@ -44,6 +44,8 @@ from shapegate_proxy.freshness import FRESH_SECONDS_MAX, fresh_seconds
         ("no-cache", {}, 0.0),
         ("no-store", {}, 0.0),
         ("", {}, 0.0),
+        ("public, max-age=60", {"electric-up-to-date": ""}, 1.0),
+        ("public, max-age=0", {"electric-up-to-date": ""}, 0.0),
         ("public, max-age=60", {"vary": "accept-encoding"}, 60.0),
         ("public, max-age=60", {"vary": "*"}, 0.0),
     ],
