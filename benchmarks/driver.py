@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.bench import ask
 from benchmarks.running import WrongAnswer, free_port, run_process
-from benchmarks.target import Target
+from benchmarks.target import Target, print_request, shape_target
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,6 +27,7 @@ class UpstreamState:
     """What the upstream counted."""
 
     requests: int
+    live_requests: int
     sent_bytes: int
     held: int
     streams: int
@@ -104,7 +105,7 @@ class Holder:
 
 
 @asynccontextmanager
-async def hold(port: int, requests: Sequence[bytes]) -> AsyncIterator[Holder]:
+async def hold(target: Target, requests: Sequence[bytes]) -> AsyncIterator[Holder]:
     """Hold so many requests within the block, from when all are sent; they are dropped at its end.
 
     Raises WrongAnswer if they cannot be sent.
@@ -112,7 +113,10 @@ async def hold(port: int, requests: Sequence[bytes]) -> AsyncIterator[Holder]:
     process = await _start("benchmarks.proxy_holds")
     try:
         assert process.stdin is not None
-        job = {"port": port, "requests": [request.decode("ascii") for request in requests]}
+        # As a client does, each asks for what is new before it waits for more.
+        first = print_request(shape_target("tiny"), target.headers).decode("ascii")
+        printed = [request.decode("ascii") for request in requests]
+        job = {"port": target.port, "first": first, "requests": printed}
         process.stdin.write((json.dumps(job) + "\n").encode())
         await process.stdin.drain()
         holder = Holder(process=process)

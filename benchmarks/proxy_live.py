@@ -18,6 +18,7 @@ from benchmarks.peer import run_nginx
 from benchmarks.processes import private_bytes
 from benchmarks.running import WrongAnswer
 from benchmarks.target import print_request, shape_target
+from shapegate_proxy.descriptors import connections_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,8 @@ _HELD_SHARE_MIN: Final = 0.9
 _POLL_SECONDS: Final = 0.1
 _OWN_FILES: Final = 200
 """Of a process that holds connections: all else that it has open."""
+_SPARE: Final = 20
+"""Connections for those that ask the gate how it is."""
 _EVENT_PAUSE_SECONDS: Final = 0.005
 _GAUGE: Final = re.compile(r"^shapegate_live_requests ([0-9.e+]+)$", re.MULTILINE)
 
@@ -61,10 +64,10 @@ async def measure_live(bench: Bench) -> Sequence[Result]:
             # An answer to a live poll may be kept for some seconds; nobody has asked from this offset yet.
             path = shape_target("live", live=True, offset=f"{next(offsets)}_0")
             requests = [print_request(path, each) for each in headers]
-            before = (await upstream_state(upstream)).requests
+            before = (await upstream_state(upstream)).live_requests
             seconds = await _release_seconds(upstream, target, requests)
             if target is gate:
-                asked.append((await upstream_state(upstream)).requests - before)
+                asked.append((await upstream_state(upstream)).live_requests - before)
             return seconds
 
         await take_turns([upstream, gate], 1, one)
@@ -87,7 +90,7 @@ async def measure_live(bench: Bench) -> Sequence[Result]:
 
 
 async def _release_seconds(upstream: Target, target: Target, requests: Sequence[bytes]) -> float:
-    async with hold(target.port, requests) as holder:
+    async with hold(target, requests) as holder:
         held = await _wait_held(target, upstream, len(requests))
         if held != len(requests):
             raise WrongAnswer(f"{target.name} holds {held} live polls: expected {len(requests)}")
@@ -137,7 +140,7 @@ async def measure_held(bench: Bench) -> Sequence[Result]:
         if collapse and "collapse" not in ABLE:
             results.append(Skipped(goal=goal, reason="the gate asks for each on its own"))
             continue
-        count = min(wanted, _connections_allowed(collapsed=collapse))
+        count = min(wanted, _connections_allowed(wanted))
         bench.on_progress(f"holding {count} live polls, {'collapsed' if collapse else 'each alone'}")
         held, kilobytes = await _held_kilobytes(bench, count, collapse=collapse)
         # What was given up has left memory behind that is not given back.
@@ -148,11 +151,10 @@ async def measure_held(bench: Bench) -> Sequence[Result]:
     return results
 
 
-def _connections_allowed(*, collapsed: bool) -> int:
-    """Bound the connections by the open files that a process may have; one held alone takes two of them."""
+def _connections_allowed(wanted: int) -> int:
+    """Bound the connections by what the gate bears with the open files that a process may have."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # The gate keeps 256 for itself.
-    return hard - _OWN_FILES - 256 if collapsed else (hard - 256) // 2 - _OWN_FILES
+    return min(connections_within(hard, wanted), hard - _OWN_FILES) - _SPARE
 
 
 async def _held_kilobytes(bench: Bench, count: int, *, collapse: bool) -> tuple[int, float]:
@@ -169,11 +171,11 @@ async def _held_kilobytes(bench: Bench, count: int, *, collapse: bool) -> tuple[
             for number in range(count)
         ]
         # What is made once, by the first ones, is no part of what each takes.
-        async with hold(gate.port, requests[:50]):
+        async with hold(gate, requests[:50]):
             await _wait_held(gate, upstream, 50)
         await asyncio.sleep(_STEADY_SECONDS)
         before = private_bytes(gate.pid)
-        async with hold(gate.port, requests):
+        async with hold(gate, requests):
             held = await _wait_held(gate, upstream, count)
             # Divided by what is held at the same moment.
             return held, (private_bytes(gate.pid) - before) / 1_024 / max(1, held)

@@ -124,7 +124,7 @@ async def _hold_and_drop(gate: Target, count: int) -> None:
             print_request(shape_target("live", live=True, offset=f"{number + 1}_0"), headers[number % 100])
             for number in range(start, min(count, start + _HOLDS_AT_ONCE))
         ]
-        async with hold(gate.port, requests):
+        async with hold(gate, requests):
             await asyncio.sleep(_STEADY_SECONDS)
 
 

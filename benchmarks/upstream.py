@@ -37,6 +37,7 @@ class State:
 
     long_bytes: int
     requests: int = 0
+    live_requests: int = 0
     sent_bytes: int = 0
     """Of long bodies."""
     held: set[Connection] = field(default_factory=set)
@@ -154,6 +155,7 @@ class Connection(asyncio.Protocol):
             self._state.streams.add(self)
             self.write(_STREAM)
         elif table == "live" and "live" in query:
+            self._state.live_requests += 1
             self._state.held.add(self)
         else:
             self.write(_TINY_KEPT if table == "kept" else _TINY)
@@ -181,6 +183,7 @@ class Connection(asyncio.Protocol):
         self._reply(
             {
                 "requests": state.requests,
+                "live_requests": state.live_requests,
                 "sent_bytes": state.sent_bytes,
                 "held": len(state.held),
                 "streams": len(state.streams),

@@ -81,16 +81,14 @@ def trace_parent(values: Sequence[str]) -> str | None:
 
 def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
     """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
-    said = tuple((name.lower(), value) for name, value in headers.items())
-    if sum(len(value) for _, value in said) > REMEMBERED_CHARS_MAX:
+    if sum(map(len, headers.values())) > REMEMBERED_CHARS_MAX:
         return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
-    return _remembered(status, said, org_in_url, sse)
+    return _remembered(status, tuple(headers.items()), org_in_url, sse)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)
 def _remembered(status: int, said: tuple[tuple[str, str], ...], org_in_url: bool, sse: bool) -> ClientHead:
-    # The last one first, so that of a name that came twice the first counts.
-    return ClientHead(client_headers(status, dict(reversed(said)), org_in_url=org_in_url, sse=sse))
+    return ClientHead(client_headers(status, dict(said), org_in_url=org_in_url, sse=sse))
 
 
 def client_headers(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> dict[str, str]:

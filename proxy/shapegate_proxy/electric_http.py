@@ -15,8 +15,6 @@ from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 from shapegate_wire import names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from yarl import URL
 
     from shapegate_proxy.electric import Chunk, UpstreamAnswer
@@ -113,14 +111,14 @@ class _Answer:
         self._answer = answer
         self._silence_seconds = silence_seconds
         self._taken = 0
+        self.headers: dict[str, str] = {}
+        for name, value in answer.headers.items():
+            self.headers.setdefault(name.lower(), value)
 
     @property
     def status(self) -> int:
         return self._answer.status
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        return self._answer.headers
 
     @property
     def framed(self) -> bool:
