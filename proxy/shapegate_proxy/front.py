@@ -69,12 +69,14 @@ class Front(asyncio.Protocol):
         "_drained",
         "_idle_timer",
         "_loop",
+        "_next",
         "_paused",
         "_read",
         "_reading_paused",
         "_settings",
         "_stall_timer",
         "_task",
+        "_wanted",
         "transport",
     )
 
@@ -86,7 +88,12 @@ class Front(asyncio.Protocol):
         """What came: a piece of a head, or what waits behind a request."""
         self._read = 0
         """How much of it is done with."""
+        self._next: tuple[Incoming, Responder] | None = None
+        """The request under way."""
         self._task: asyncio.Task[None] | None = None
+        """Answers one request after the other; made for the first one that is not answered at once."""
+        self._wanted: asyncio.Future[None] | None = None
+        """What the task waits for while there is none."""
         self._closing = False
         self._deadline = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -130,7 +137,7 @@ class Front(asyncio.Protocol):
 
     def _look(self) -> None:
         self._idle_timer = None
-        if self.transport is None or self._task is not None:
+        if self.transport is None or self._next is not None:
             return
         if self._loop.time() < self._deadline:
             self._idle_timer = self._loop.call_at(self._deadline, self._look)
@@ -141,7 +148,7 @@ class Front(asyncio.Protocol):
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
         waiting = self._waiting()
         self._buffer, self._read = waiting + data if waiting else data, 0
-        if self._task is None:
+        if self._next is None:
             self._advance()
         if len(self._buffer) - self._read > WAITING_BYTES_MAX and not self._reading_paused and self.transport:
             self._reading_paused = True
@@ -163,7 +170,7 @@ class Front(asyncio.Protocol):
                 self._give_away()
                 return
             self._read = end
-            if self._task is not None:
+            if self._next is not None:
                 return
         self._buffer, self._read = b"", 0
 
@@ -187,10 +194,25 @@ class Front(asyncio.Protocol):
             incoming.admission = admission
         incoming.digest = digest
         settings.places.begin(self)
-        responder = _Responder(self, origin, settings.printer)
-        self._task = self._loop.create_task(settings.serve(incoming, responder))  # type: ignore[arg-type]  # a coroutine function's
-        self._task.add_done_callback(self._served)
+        self._next = incoming, _Responder(self, origin, settings.printer)
+        if self._task is None:
+            self._task = self._loop.create_task(self._work())
+            self._task.add_done_callback(self._ended)
+        elif self._wanted is not None:
+            self._wanted.set_result(None)
+            self._wanted = None
         return True
+
+    async def _work(self) -> None:
+        """Answer requests until the connection ends; one task for all is cheaper than one for each."""
+        while True:
+            while self._next is not None:
+                await self._settings.serve(*self._next)
+                self._served()
+            if self.transport is None or self._closing:
+                return
+            wanted = self._wanted = self._loop.create_future()
+            await wanted
 
     def _at_once(self, admission: Admission) -> bool:
         printed = self._settings.at_once(admission)
@@ -202,9 +224,11 @@ class Front(asyncio.Protocol):
 
     def _give_away(self) -> None:
         """Let aiohttp speak from here on, and read what was not read."""
-        transport, data = self.transport, self._waiting()
+        transport, data, paused = self.transport, self._waiting(), self._paused
         assert transport is not None
         self._leave()
+        if self._task is not None:
+            self._task.cancel()
         self.transport, self._buffer, self._read = None, b"", 0
         taker = self._settings.give()
         if self._reading_paused:
@@ -212,11 +236,12 @@ class Front(asyncio.Protocol):
             transport.resume_reading()
         transport.set_protocol(taker)
         taker.connection_made(transport)
+        if paused:
+            taker.pause_writing()
         if not transport.is_closing():
             taker.data_received(data)
 
     def _incoming(self, target: str, org: str | None, values: Callable[[str], Sequence[str]]) -> Incoming:
-        peer = self.transport.get_extra_info("peername") if self.transport else None
         return Incoming(
             method="GET",
             target=target,
@@ -224,18 +249,28 @@ class Front(asyncio.Protocol):
             values=values,
             query=partial(_query, target),
             read_body=_no_body,
-            peer=peer[0] if peer else None,
+            peer=self._peer,
         )
 
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._task = None
+    def _peer(self) -> str | None:
+        peer = self.transport.get_extra_info("peername") if self.transport else None
+        return peer[0] if peer else None
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the connection with its task, whatever ended that."""
         if not task.cancelled() and (error := task.exception()) is not None:
             self._settings.log.error("An error escaped the boundary", exc_info=error)
             self.abort()
-        transport = self.transport
+        self._next = self._task = None  # which keeps the frames that its cancellation came through
+        if self.transport is not None:
+            self.transport.close()
+
+    def _served(self) -> None:
+        """Go on with what came meanwhile."""
+        self._next, transport = None, self.transport
         if transport is None:
             return
-        if task.cancelled() or self._closing:
+        if self._closing:
             transport.close()
             return
         self._settings.places.end(self)
@@ -283,16 +318,17 @@ class Front(asyncio.Protocol):
     def stop(self) -> None:
         """Close the connection now, or after the answer under way."""
         self._closing = True
-        if self._task is None and self.transport is not None:
+        if self._next is None and self.transport is not None:
             self.transport.close()
 
     async def finish(self, *, seconds: float) -> None:
         """Wait for the answer under way, at most so long; then end it."""
-        if self._task is not None:
-            await asyncio.wait([self._task], timeout=seconds)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        task = self._task
+        if task is not None:
+            if self._next is not None:
+                await asyncio.wait([task], timeout=seconds)
+            task.cancel()
+            await asyncio.wait([task])
         if self.transport is not None:
             self.transport.close()
 

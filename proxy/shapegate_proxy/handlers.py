@@ -39,7 +39,7 @@ async def get_shape(request: web.Request) -> web.StreamResponse:
         values=lambda name: request.headers.getall(name, []),
         query=lambda: request.rel_url.query.items(),
         read_body=read_body,
-        peer=request.remote,
+        peer=lambda: request.remote,
         http_1_1=request.version == HttpVersion11,
     )
     responder = _Responder(request)

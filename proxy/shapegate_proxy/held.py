@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.errors import GateStopping, InvalidToken
@@ -41,7 +42,7 @@ class Hold:
 
     async def __aenter__(self) -> Hold:
         """Begin; from now on it may be ended."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._held.loop)
         assert task is not None  # asyncio runs nothing outside of one
         self._task, self._cancelling = task, task.cancelling()
         self._held.add(self)
@@ -67,7 +68,7 @@ class Hold:
     def end_in(self, seconds: float) -> None:
         """Let it end when its token does, which is so soon."""
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self.end, _expired)
+            self._timer = self._held.loop.call_later(max(0.0, seconds), self.end, _expired)
 
 
 class HeldRequests:
@@ -86,17 +87,22 @@ class HeldRequests:
 
         The block raises InvalidToken when that is over, or whatever ended the request before.
         """
-        return Hold(self, session, asyncio.get_running_loop().time() + seconds)
+        return Hold(self, session, self.loop.time() + seconds)
+
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop of all that is held; to ask asyncio each time is a system call."""
+        return asyncio.get_running_loop()
 
     def add(self, hold: Hold) -> None:
         """Count one as under way."""
         if not self._holds:
             self._none_left.clear()
         self._holds.add(hold)
-        now = asyncio.get_running_loop().time()
+        now = self.loop.time()
         if self._looks_at == math.inf:
             self._looks_at = now + LOOK_SECONDS
-            asyncio.get_running_loop().call_at(self._looks_at, self._look)
+            self.loop.call_at(self._looks_at, self._look)
         if hold.ends_at <= self._looks_at:
             hold.end_in(hold.ends_at - now)
 
@@ -108,15 +114,14 @@ class HeldRequests:
 
     def _look(self) -> None:
         """Give a timer to those that end before the next look: most are over long before they need one."""
-        loop = asyncio.get_running_loop()
-        now, self._looks_at = loop.time(), math.inf
+        now, self._looks_at = self.loop.time(), math.inf
         if not self._holds:
             return
         self._looks_at = now + LOOK_SECONDS
         for hold in self._holds:
             if hold.ends_at <= self._looks_at:
                 hold.end_in(hold.ends_at - now)
-        loop.call_at(self._looks_at, self._look)
+        self.loop.call_at(self._looks_at, self._look)
 
     def mark_live(self, hold: Hold, *, while_: Callable[[], bool]) -> None:
         """Say that Electric will hold the request; a gate that stops gives it back.

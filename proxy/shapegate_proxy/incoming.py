@@ -29,8 +29,8 @@ class Incoming:
     """The decoded parameters of the target, in their order."""
     read_body: Callable[[], Awaitable[bytes | None]]
     """Reads the whole body; None if there is none. Raises a Refused."""
-    peer: str | None
-    """The address of the other end of the connection."""
+    peer: Callable[[], str | None]
+    """Says the address of the other end of the connection."""
     http_1_1: bool = True
     digest: bytes | None = None
     """Of its head, if that is all that it is made of."""

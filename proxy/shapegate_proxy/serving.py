@@ -176,7 +176,7 @@ async def _proven(services: Services, incoming: Incoming) -> ProvenToken:
     if proven is not None:
         return proven
     forwarded = incoming.values("x-forwarded-for")
-    address = client_address(incoming.peer, forwarded, services.trusted_proxies)
+    address = client_address(incoming.peer(), forwarded, services.trusted_proxies)
     if failures.exhausted(address):
         user = services.verifier.claimed_user(token)
         if user is None or not failures.admits(address, user):
