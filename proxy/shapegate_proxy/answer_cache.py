@@ -236,6 +236,17 @@ class _FillingAnswer:
     def ready(self) -> bool:
         return self._answer.ready
 
+    def take_whole(self) -> Chunk | None:
+        """See the port."""
+        body = self._answer.take_whole()
+        fill = self._fill
+        if body is not None and fill.under_way:
+            if body:
+                self._cache._take(fill, body)
+            if fill.under_way:
+                self._cache._finish(fill)
+        return body
+
     async def next(self) -> Chunk:
         """See the port."""
         chunk = await self._answer.next()

@@ -124,11 +124,16 @@ class _Exchange:
     async def _bring(self, answer: UpstreamAnswer, bounds: SharingBounds) -> None:
         """Hand out an answer that is all there as such, and any other one as it comes."""
         chunks: list[Chunk] = []
-        try:
-            whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
-        except Refused:
-            self._share(answer, chunks, bounds)
-            raise
+        body = answer.take_whole()
+        if body is None:
+            try:
+                whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
+            except Refused:
+                self._share(answer, chunks, bounds)
+                raise
+        else:
+            whole = True
+            chunks.append(body)
         if whole:
             status, headers, framed = answer.status, answer.headers, answer.framed
             self._settle()

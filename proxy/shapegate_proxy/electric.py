@@ -107,6 +107,9 @@ class UpstreamAnswer(Protocol):
     def ready(self) -> bool:
         """Whether `next` has something to return, or to raise, without waiting."""
 
+    def take_whole(self) -> Chunk | None:
+        """Take the whole body before anything was taken, if all of it is there; else take nothing."""
+
     async def next(self) -> Chunk:
         """Wait for the next bytes of the body; none are its end, also when asked again.
 

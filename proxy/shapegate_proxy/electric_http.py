@@ -133,6 +133,10 @@ class _Answer:
         content = self._answer.content
         return content.total_bytes > self._taken or content.is_eof() or content.exception() is not None
 
+    def take_whole(self) -> Chunk | None:
+        """Nothing: the end shows only by waiting for it."""
+        return None
+
     async def next(self) -> Chunk:
         """See the port.
 

@@ -305,11 +305,14 @@ class Front(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    async def send(self, pieces: list[Chunk]) -> None:
+    async def send(self, pieces: Chunk | list[Chunk]) -> None:
         """Send; returns when more may be sent. Raises ConnectionResetError if the client is gone."""
         if self.transport is None or self.transport.is_closing():
             raise ConnectionResetError("The client went away")
-        self.transport.writelines(pieces)
+        if isinstance(pieces, list):
+            self.transport.writelines(pieces)
+        else:
+            self.transport.write(pieces)
         if self._paused:
             if self._drained is None:
                 self._drained = self._loop.create_future()
@@ -361,6 +364,15 @@ class _Responder:
         self._chunked = False
         self._kept_back: list[Chunk] = []
         self._kept_back_bytes = 0
+
+    async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        fields = head.fields
+        if status == 304:
+            body = b""
+        elif not head.framed:
+            fields = f"{fields}content-length: {len(body)}\r\n"
+        printed = self._printer.print(status, fields, origin=self._origin, request_id=request_id)
+        await self._front.send(printed + body)
 
     async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         self._chunked = status != 304 and not head.framed

@@ -58,6 +58,12 @@ class _Responder:
         self.response = web.StreamResponse(status=status, headers=head.headers)
         await self.response.prepare(self._request)
 
+    async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        await self.begin(status, head, request_id=request_id)
+        if body:
+            await self.response.write(body)
+        await self.response.write_eof()
+
     async def flush(self) -> None:
         """Nothing is kept here: aiohttp sends a head with what comes first, or at once."""
 

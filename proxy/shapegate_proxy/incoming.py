@@ -47,6 +47,9 @@ class Responder(Protocol):
         The caller gives what depends on the answer; CORS, `vary`, the id and the date come by themselves.
         """
 
+    async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        """Send a whole answer, instead of `begin` and what follows it."""
+
     async def flush(self) -> None:
         """Send what was taken so far."""
 

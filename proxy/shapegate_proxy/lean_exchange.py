@@ -100,6 +100,15 @@ class Exchange:
             self.close()
             raise
 
+    def take_whole(self) -> Chunk | None:
+        """Take all, if that is the whole body."""
+        if self.end is not End.WHOLE:
+            return None
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        self.waiting_bytes = 0
+        return body
+
     async def next(self) -> Chunk:
         """Return all that has come; wait if that is nothing."""
         if not self._pieces:

@@ -71,6 +71,11 @@ async def relay(
             raise UpstreamFault("Electric's answer does not say its end, or says it twice")
         head = client_head(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
         progress.status, progress.head_at = answer.status, time.monotonic()
+        body = answer.take_whole()
+        if body is not None:
+            await responder.answer(answer.status, head, body, request_id=request_id)
+            progress.body_bytes = len(body)
+            return
         await responder.begin(answer.status, head, request_id=request_id)
         if not answer.ready:
             await responder.flush()

@@ -170,6 +170,10 @@ class SharedAnswer:
         """Whether `next` has something to return, or to raise, without waiting."""
         return self._place.ready or self._place.cut or self._stream.over
 
+    def take_whole(self) -> Chunk | None:
+        """Nothing: it was not all there when it was shared."""
+        return None
+
     async def next(self) -> Chunk:
         """Wait for the next bytes of the body; none are its end, also when asked again.
 

@@ -29,6 +29,13 @@ class WholeAnswer:
         """Whether `next` returns without waiting: always."""
         return True
 
+    def take_whole(self) -> Chunk | None:
+        """Take it, if it is in one piece."""
+        if len(self._chunks) > 1:
+            return None
+        self._taken = len(self._chunks)
+        return self._chunks[0] if self._chunks else b""
+
     async def next(self) -> Chunk:
         """Return the next bytes of the body; none are its end."""
         taken = self._taken

@@ -70,6 +70,9 @@ class ScriptedAnswer:
     def ready(self) -> bool:
         return bool(self._pieces)
 
+    def take_whole(self) -> Chunk | None:
+        return None
+
     async def next(self) -> Chunk:
         while not self._pieces:
             self._news.clear()

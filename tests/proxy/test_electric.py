@@ -81,6 +81,29 @@ async def opened(client: UpstreamClient, request: UpstreamRequest) -> AsyncItera
         answer.close()
 
 
+@pytest.mark.parametrize("body", [b"", b"[]"])
+async def test_a_whole_answer_is_taken_at_once_or_not_at_all(connect: Connect, body: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+
+    async with electric(connect, script) as (client, server), opened(client, asked(server)) as answer:
+        taken = answer.take_whole()
+        assert taken in (None, body)
+        assert await rest(answer) == (body if taken is None else b"")
+
+
+async def test_W_01_a_part_is_not_taken_for_the_whole(connect: Connect) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(HEAD + b"content-length: 3\r\n\r\n[]")
+
+    async with electric(connect, script) as (client, server), opened(client, asked(server)) as answer:
+        assert answer.take_whole() is None
+        with pytest.raises(UpstreamFault):
+            await rest(answer)
+
+
 async def rest(answer: UpstreamAnswer) -> bytes:
     """Take the body to its end, which stays the end."""
     body = bytearray()
