@@ -132,6 +132,17 @@ async def run_gate(
         yield Target(name=name, port=port, pid=pid, headers=bearer(0), metrics=metrics)
 
 
+@asynccontextmanager
+async def run_no_auth(folder: Path, *, upstream: int) -> AsyncIterator[Target]:
+    """Run a relay of the gate's parts without token, scope and filter within the block. Raises NotReady."""
+    port = free_port()
+    environment = {name: value for name, value in os.environ.items() if name in _PASSED}
+    words = (sys.executable, "-m", "benchmarks.no_auth", str(upstream), str(port))
+    log = folder / f"no auth {port}.log"
+    async with run_process(words, port=port, log=log, environment=environment) as pid:
+        yield Target(name="without token and scope", port=port, pid=pid)
+
+
 def bearer(number: int) -> Mapping[str, str]:
     """Sign a token of the user of that number, all in one organization."""
     now = int(time.time())

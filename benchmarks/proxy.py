@@ -51,7 +51,7 @@ ROWS: Final[Mapping[str, Row]] = {
     ),
     "distinct": Row(proxy_requests.measure_distinct, ()),
     "kept": Row(proxy_requests.measure_kept, (proxy_requests.KEPT,)),
-    "overhead": Row(proxy_times.measure_overhead, (proxy_times.OVERHEAD,)),
+    "overhead": Row(proxy_requests.measure_overhead, (proxy_requests.OVERHEAD,)),
     "latency": Row(proxy_times.measure_latency, (proxy_times.ADDED, proxy_times.ADDED_KEPT)),
     "stream": Row(proxy_bodies.measure_stream, (proxy_bodies.STREAM,)),
     "memory": Row(proxy_bodies.measure_memory, (proxy_bodies.MEMORY, proxy_bodies.STALLED)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.bench import check_tiny, load, take_turns, upstream_requests
 from benchmarks.figure import Bound, Goal, Reading, Skipped, judge, ratios
-from benchmarks.gate import ABLE, Variant, run_gate
+from benchmarks.gate import ABLE, Variant, run_gate, run_no_auth
 from benchmarks.peer import PEERS, install_http_proxy, run_fast_upstream, run_nginx, run_node
 from benchmarks.running import Missing, WrongAnswer
 from benchmarks.target import shape_target
@@ -26,6 +26,9 @@ TO_FETCH: Final = Goal(name="the same", unit="x Node fetch", bound=Bound.AT_MOST
 TO_NGINX: Final = Goal(name="the same", unit="x nginx", bound=Bound.AT_MOST, value=3.6, gated=False)
 KEPT: Final = Goal(
     name="tiny answer from the cache, CPU", unit="x nginx uncached", bound=Bound.AT_MOST, value=2.0, aim=1.35
+)
+OVERHEAD: Final = Goal(
+    name="token and filter, CPU", unit="x without them", bound=Bound.AT_MOST, value=1.25, aim=1.15
 )
 WORKERS: Final = Goal(
     name="two processes, requests/s", unit="x one", bound=Bound.AT_LEAST, value=1.4, aim=1.6
@@ -115,6 +118,19 @@ async def measure_workers(bench: Bench) -> Sequence[Result]:
     rates = {name: [each.rate for each in loads] for name, loads in measured.items()}
     ratio = judge(WORKERS, ratios(rates[two.name], rates[one.name]))
     return ratio, *_readings("tiny answer", measured)
+
+
+async def measure_overhead(bench: Bench) -> Sequence[Result]:
+    """Compare with a relay of the gate's own parts that asks nobody who they are."""
+    async with AsyncExitStack() as stack:
+        upstream = await stack.enter_async_context(run_fast_upstream(bench.folder))
+        gate = await stack.enter_async_context(
+            run_gate(bench.folder, upstream=upstream.port, variant=UNCACHED)
+        )
+        bare = await stack.enter_async_context(run_no_auth(bench.folder, upstream=upstream.port))
+        measured = await _measure(bench, [gate, bare], "tiny", "tiny answers with and without a token")
+    cpu = _cpu(measured)
+    return judge(OVERHEAD, ratios(cpu[gate.name], cpu[bare.name])), *_readings("token and filter", measured)
 
 
 async def _start(bench: Bench, stack: AsyncExitStack, variant: Variant) -> tuple[Target, list[Target]]:

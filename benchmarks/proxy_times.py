@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.bench import check_tiny, load
 from benchmarks.driver import hold, probe_in_turns, run_upstream
-from benchmarks.figure import Bound, Goal, Reading, Skipped, judge, percentile
+from benchmarks.figure import Bound, Goal, Reading, judge, percentile
 from benchmarks.gate import ABLE, Variant, bearer, run_gate
 from benchmarks.peer import PEERS, run_fast_upstream, run_nginx
 from benchmarks.processes import private_bytes
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from benchmarks.figure import Result
     from benchmarks.target import Target
 
-OVERHEAD: Final = Goal(
-    name="token and filter, CPU", unit="x without them", bound=Bound.AT_MOST, value=1.25, aim=1.15
-)
 ADDED: Final = Goal(
     name="latency added at a low rate, p50", unit="x nginx's", bound=Bound.AT_MOST, value=2.0, aim=1.5
 )
@@ -80,11 +77,6 @@ async def measure_latency(bench: Bench) -> Sequence[Result]:
             for number, (target, _) in enumerate(asked)
         ),
     )
-
-
-async def measure_overhead(_bench: Bench) -> Sequence[Result]:
-    """Compare with a relay of the gate's own parts that asks nobody who they are."""
-    return (Skipped(goal=OVERHEAD, reason="needs a relay of the gate's parts without token and scope"),)
 
 
 async def measure_soak(bench: Bench) -> Sequence[Result]:

@@ -69,6 +69,8 @@ class AnswerCache:
 
     async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
         """Give a kept answer, or ask for one and keep it while its reader takes it."""
+        if request.live:
+            return self._noted(request, await self._client.ask(request))
         asked_at = self._monotonic()
         kept = self._kept.find(request.key, asked_at)
         if kept is not None:
@@ -78,6 +80,9 @@ class AnswerCache:
         if answer.status == 200:
             fill = self._begin(request, answer, asked_at, since)
             return answer if fill is None else _FillingAnswer(self, answer, fill)
+        return self._noted(request, answer)
+
+    def _noted(self, request: UpstreamRequest, answer: UpstreamAnswer) -> UpstreamAnswer:
         if answer.status in GONE:
             self._gone(request, answer)
         return answer
