@@ -4,7 +4,7 @@
     python3 dev.py demo     the whole system at work: login, sync, offline, switch, re-sync
     python3 dev.py up       the system until Ctrl-C, to develop an application against
     python3 dev.py test     the tests (words that follow go to pytest)
-    python3 dev.py bench    the figures of the embedded stack against their goals
+    python3 dev.py bench    measured figures against their goals (embedded, client, proxy)
     python3 dev.py check    format, lint, types and layers
     python3 dev.py lock     write requirements.lock anew from pyproject.toml (needs uv)
 

@@ -1,6 +1,6 @@
-"""A relay of the gate's own parts that asks nobody who they are: `python -m benchmarks.no_auth UPSTREAM PORT`.
+"""A relay of the gate's parts that asks nobody who they are: `python -m benchmarks.no_auth UPSTREAM PORT`.
 
-It shows what token, scope and filter cost on top: each target goes to Electric as it came. For the bench only.
+It shows what token, scope and filter cost on top: each target goes to Electric as it came. For benches only.
 """
 
 from __future__ import annotations
