@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from shapegate_proxy.admissions import TARGET_CHARS_MAX, Admissions, head_digest
+from shapegate_proxy.config import SharingSettings
 from shapegate_proxy.errors import InvalidToken
 from shapegate_proxy.limit_settings import LimitSettings
 from shapegate_proxy.revocation import UncheckedSessions
@@ -52,6 +53,7 @@ def test_I_08_what_is_kept_is_bounded() -> None:
     assert (kept.recall(b"4"), len(kept)) == (None, 2)
 
 
+SHARED = SharingSettings()
 PAIRS = {"table": "items", "offset": "-1"}
 PATHS = ["/v1/shape", f"/api/electric/orgs/{ACME}/sync"]
 ANSWERS = [log_answer, not_kept]
@@ -63,7 +65,7 @@ ANSWERS = [log_answer, not_kept]
 async def test_J_15_a_request_that_was_admitted_ends_with_its_token(
     tmp_path: Path, path: str, answer: Answer
 ) -> None:
-    async with gate(answer, tmp_path) as running, ClientSession(headers=bearer()) as http:
+    async with gate(answer, tmp_path, sharing=SHARED) as running, ClientSession(headers=bearer()) as http:
         for seconds, status in ((0, 200), (0, 200), (309, 200), (310, 401), (309, 200)):
             running.clock.now = NOW + timedelta(seconds=seconds)
             async with http.get(running.url.with_path(path) % PAIRS) as found:
@@ -84,7 +86,7 @@ async def test_J_14_a_request_that_was_admitted_ends_with_its_session(
 
     monkeypatch.setattr(UncheckedSessions, "confirm", confirm)
     monkeypatch.setattr(UncheckedSessions, "believes", lambda *_: not revoked)
-    async with gate(answer, tmp_path) as running, ClientSession(headers=bearer()) as http:
+    async with gate(answer, tmp_path, sharing=SHARED) as running, ClientSession(headers=bearer()) as http:
         for now, status in (([], 200), ([], 200), ([True], 401), ([], 200)):
             revoked[:] = now
             async with http.get(running.url.with_path("/v1/shape") % PAIRS) as found:
@@ -92,7 +94,7 @@ async def test_J_14_a_request_that_was_admitted_ends_with_its_session(
 
 
 async def test_a_kept_answer_ends_with_its_freshness(tmp_path: Path) -> None:
-    async with gate(log_answer, tmp_path) as running, ClientSession(headers=bearer()) as http:
+    async with gate(log_answer, tmp_path, sharing=SHARED) as running, ClientSession(headers=bearer()) as http:
         for seconds, asked in ((0, 1), (0.9, 1), (0.2, 2), (0, 2)):
             running.ticks.now += seconds
             async with http.get(running.url.with_path("/v1/shape") % PAIRS) as found:
@@ -104,7 +106,7 @@ async def test_I_08_a_request_that_was_admitted_is_within_the_limits(tmp_path: P
     limits = LimitSettings(shapes_per_hour_principal=1)
     other = {**PAIRS, "where": "name = 'a'"}
     async with (
-        gate(log_answer, tmp_path, limits=limits) as running,
+        gate(log_answer, tmp_path, limits=limits, sharing=SHARED) as running,
         ClientSession(headers=bearer()) as http,
     ):
         for params, hours, status in ((PAIRS, 0, 200), (other, 0, 429), (other, 1, 200), (PAIRS, 0, 429)):
@@ -115,7 +117,7 @@ async def test_I_08_a_request_that_was_admitted_is_within_the_limits(tmp_path: P
 
 @pytest.mark.parametrize("answer", ANSWERS)
 async def test_I_09_the_same_target_of_another_org_is_another_request(tmp_path: Path, answer: Answer) -> None:
-    async with gate(answer, tmp_path) as running, ClientSession() as http:
+    async with gate(answer, tmp_path, sharing=SHARED) as running, ClientSession() as http:
         for org in (ACME, GLOBEX, ACME, GLOBEX):
             headers = {"authorization": f"Bearer {token(organization_id=org)}"}
             async with http.get(running.url.with_path("/v1/shape") % PAIRS, headers=headers) as found:
@@ -126,7 +128,7 @@ async def test_I_09_the_same_target_of_another_org_is_another_request(tmp_path: 
 
 
 async def test_P_33_each_page_is_answered_as_itself(tmp_path: Path) -> None:
-    async with gate(log_answer, tmp_path) as running, ClientSession(headers=bearer()) as http:
+    async with gate(log_answer, tmp_path, sharing=SHARED) as running, ClientSession(headers=bearer()) as http:
         for origin in ("https://app.example", "https://other.example", "https://app.example", None):
             headers = {} if origin is None else {"origin": origin}
             async with http.get(running.url.with_path("/v1/shape") % PAIRS, headers=headers) as found:
