@@ -44,6 +44,10 @@ _RETURNED: Final[Mapping[str, re.Pattern[str]]] = {
         names.ELECTRIC_KNOWN_ERROR: _FLAG,
     }.items()
 }
+_LOOKED_AT: Final = frozenset(
+    {*_RETURNED, names.ETAG, "connection", "content-encoding", "content-length", "content-type"}
+)
+"""What an answer is made of; nothing else that Electric says changes it."""
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
 _STREAM: Final = frozenset({"text/event-stream", "text/event-stream; charset=utf-8"})
 
@@ -81,9 +85,11 @@ def trace_parent(values: Sequence[str]) -> str | None:
 
 def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
     """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
-    if sum(map(len, headers.values())) > REMEMBERED_CHARS_MAX:
+    # Without what is not looked at: Electric says an id and a time with each answer.
+    said = tuple([header for header in headers.items() if header[0] in _LOOKED_AT])
+    if sum([len(value) for _, value in said]) > REMEMBERED_CHARS_MAX:
         return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
-    return _remembered(status, tuple(headers.items()), org_in_url, sse)
+    return _remembered(status, said, org_in_url, sse)
 
 
 @lru_cache(maxsize=REMEMBERED_MAX)

@@ -99,7 +99,10 @@ class _Exchange:
             self._leave(head)
             raise
         if isinstance(outcome, Refused):
-            raise outcome
+            try:
+                raise outcome
+            finally:
+                del outcome  # It has this frame, and would have this frame have it.
         return outcome
 
     def abort(self) -> asyncio.Task[None]:

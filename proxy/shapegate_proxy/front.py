@@ -36,6 +36,8 @@ WAITING_BYTES_MAX: Final = 16 * 1024
 """How much is read of requests that wait behind the one under way."""
 KEPT_BACK_BYTES_MAX: Final = 64 * 1024
 """Pieces of a body leave together up to here."""
+AT_ONCE_MAX: Final = 16
+"""So many requests that wait are answered before everybody else is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +141,13 @@ class Front(asyncio.Protocol):
         self._idle_timer = None
         if self.transport is None or self._next is not None:
             return
-        if self._loop.time() < self._deadline:
-            self._idle_timer = self._loop.call_at(self._deadline, self._look)
-        else:
+        if self._loop.time() >= self._deadline:
+            if self.transport.is_closing():
+                self.abort()  # What was written last is not taken, and would keep the connection for ever.
+                return
             self.transport.close()
+            self._deadline += self._settings.stall_seconds
+        self._idle_timer = self._loop.call_at(self._deadline, self._look)
 
     def data_received(self, data: bytes) -> None:
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
@@ -159,6 +164,7 @@ class Front(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Begin with the next request, if it is there, after those that are answered at once."""
+        left = AT_ONCE_MAX
         while self._read < len(self._buffer):
             if self.transport is None or self.transport.is_closing():
                 return
@@ -166,16 +172,16 @@ class Front(asyncio.Protocol):
             if end is None and may_become_plain(self._waiting()):
                 return
             head = None if end is None else self._buffer[self._read : end]
-            if head is None or end is None or not self._take(head):
+            if head is None or end is None or not self._take(head, at_once=left > 0):
                 self._give_away()
                 return
-            self._read = end
+            self._read, left = end, left - 1
             if self._next is not None:
                 return
         self._buffer, self._read = b"", 0
 
-    def _take(self, head: bytes) -> bool:
-        """Answer a request now, or begin to; False if it is not plain."""
+    def _take(self, head: bytes, *, at_once: bool) -> bool:
+        """Answer a request now, if that may be, or begin to; False if it is not plain."""
         settings, digest = self._settings, head_digest(head)
         admission = settings.admissions.recall(digest)
         if admission is None:
@@ -185,7 +191,7 @@ class Front(asyncio.Protocol):
             origin = next(iter(plain.values("origin")), None)
             incoming = self._incoming(plain.target, plain.org, plain.values)
         else:
-            if not self._paused and not self._closing and self._at_once(admission):
+            if at_once and not self._paused and not self._closing and self._at_once(admission):
                 return True
             origin = admission.origin
             incoming = self._incoming(
@@ -209,6 +215,8 @@ class Front(asyncio.Protocol):
             while self._next is not None:
                 await self._settings.serve(*self._next)
                 self._served()
+                if self._next is not None:
+                    await asyncio.sleep(0)  # Who sends many at once waits behind everybody else.
             if self.transport is None or self._closing:
                 return
             wanted = self._wanted = self._loop.create_future()
@@ -219,6 +227,7 @@ class Front(asyncio.Protocol):
         if printed is None or self.transport is None:
             return False
         self.transport.write(printed)
+        self._settings.places.end(self)
         self._rest()
         return True
 
@@ -261,7 +270,8 @@ class Front(asyncio.Protocol):
         if not task.cancelled() and (error := task.exception()) is not None:
             self._settings.log.error("An error escaped the boundary", exc_info=error)
             self.abort()
-        self._next = self._task = None  # which keeps the frames that its cancellation came through
+        # They keep the frames that its cancellation came through.
+        self._next = self._task = self._wanted = None
         if self.transport is not None:
             self.transport.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -36,6 +36,14 @@ class Incoming:
     """Of its head, if that is all that it is made of."""
     admission: Admission | None = None
     """What was found out when the same head came before; it may not hold any more."""
+
+    def forget(self) -> None:
+        """Let go of headers and parameters, which nobody needs while Electric is asked, which may last."""
+        self.values, self.query = _none, _none
+
+
+def _none(*_: str) -> Sequence[Any]:
+    return ()
 
 
 class Responder(Protocol):

@@ -48,8 +48,9 @@ class Places:
         self._idle.pop(connected, None)
 
     def end(self, connected: Connected) -> None:
-        """Take note that none is, if the connection is still there."""
+        """Take note that none is any more, if the connection is still there: it idles from now on."""
         if connected in self._taken:
+            self._idle.pop(connected, None)
             self._idle[connected] = None
 
     def leave(self, connected: Connected) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 from yarl import URL
@@ -39,6 +39,11 @@ class ServePlain:
     printer: HeadPrinter
     serve: Callable[[Incoming, Responder], Awaitable[None]]
     at_once: Callable[[Admission], bytes | None]
+
+
+BACKLOG: Final = 4_096
+"""Connections that wait to be accepted: all clients come back at once when a gate was away. The system bounds
+it too (net.core.somaxconn)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,11 @@ async def serve_app(
     await runner.setup()
     try:
         await web.TCPSite(
-            runner, settings.host, settings.port, reuse_port=settings.reuse_port or None
+            runner,
+            settings.host,
+            settings.port,
+            backlog=BACKLOG,
+            reuse_port=settings.reuse_port or None,
         ).start()
         host, port = runner.addresses[0][:2]
         yield URL.build(scheme="http", host=host, port=port)

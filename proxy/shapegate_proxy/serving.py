@@ -101,6 +101,7 @@ async def serve(services: Services, incoming: Incoming, responder: Responder) ->
         else:
             decision = Decision.CUT if decision is Decision.REFUSED else decision
             await _end(responder, trail.progress, refused)
+        del refused  # It has the frames that it came through, and this one has it.
     finally:
         tell(services, incoming.method, trail, decision, code)
 
@@ -154,6 +155,7 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
             await services.sessions.confirm(principal)
             if admission is None:
                 admission = await _admit(services, incoming, proven, trail)
+                incoming.forget()
             trail.admission, trail.asked, progress = admission, admission.asked, trail.progress
             if admission.asked.live:
                 stream = admission.asked.live_sse
@@ -221,7 +223,7 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         offset=str(asked.offset),
         user=loggable_user(principal.user),
     )
-    if incoming.digest is not None and not incoming.values(TRACE_PARENT):
+    if incoming.digest is not None and not asked.live and not incoming.values(TRACE_PARENT):
         services.admissions.remember(incoming.digest, admission)
     return admission
 

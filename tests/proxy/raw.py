@@ -119,10 +119,16 @@ async def serve_raw(script: Script) -> AsyncIterator[RawServer]:
 
 
 @asynccontextmanager
-async def dial(url: URL) -> AsyncIterator[Peer]:
-    """Open a connection to a server."""
+async def dial(url: URL, *, receive_bytes: int | None = None) -> AsyncIterator[Peer]:
+    """Open a connection to a server; `receive_bytes` bounds what the system takes in before it is read."""
     assert url.host is not None
-    peer = Peer(*await asyncio.open_connection(url.host, url.port))
+    assert url.port is not None
+    ours = socket.socket()
+    if receive_bytes is not None:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    ours.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(ours, (url.host, url.port))
+    peer = Peer(*await asyncio.open_connection(sock=ours, limit=receive_bytes or 65_536))
     try:
         yield peer
     finally:

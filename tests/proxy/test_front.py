@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from aiohttp import web
 
 from shapegate_proxy.connection import Connection
-from shapegate_proxy.front import Front
+from shapegate_proxy.front import AT_ONCE_MAX, Front
 from shapegate_proxy.observe import Decision
-from tests.proxy.builders import ACME, LOG_HEADERS, Gate, gate, log_answer
+from tests.proxy.builders import ACME, GLOBEX, LOG_HEADERS, Gate, gate, log_answer
 from tests.proxy.raw import SECONDS, TARGET, answered, dial, get
 from tests.proxy.test_connection import alive
 
@@ -80,6 +82,24 @@ async def test_I_19_answers_come_in_the_order_of_the_requests(tmp_path: Path) ->
     assert [event.offset for event in running.recorder.events] == ["-1", "0_0"]
 
 
+@pytest.mark.parametrize("many", [get(), b"GET /v1/shape HTTP/1.1\r\nhost: gate\r\n\r\n"])
+async def test_I_08_who_sends_many_at_once_waits_behind_everybody_else(running: Gate, many: bytes) -> None:
+    refused = get(target=f"{TARGET}&where=1", org=GLOBEX)
+    async with dial(running.url) as hasty, dial(running.url) as other:
+        for peer, sent in ((hasty, many), (other, refused)):
+            for _ in range(2):
+                await peer.send(sent)
+                await answered(peer)
+        events = running.recorder.events
+        events.clear()
+        await hasty.send(many * 100)
+        await other.send(refused)
+        assert (await answered(other))[0] == 400
+        for _ in range(100):
+            await answered(hasty)
+    assert [event.org for event in events].index(GLOBEX) <= 2 * (AT_ONCE_MAX + 1)
+
+
 async def test_I_20_who_goes_while_waiting_takes_the_request_along(tmp_path: Path) -> None:
     reached, ended = asyncio.Event(), asyncio.Event()
 
@@ -131,6 +151,46 @@ async def test_P_52_a_refusal_leaves_the_connection_to_the_next_request(running:
         assert headers["x-request-id"] == json.loads(body)["request_id"]
         await peer.send(get())
         assert (await answered(peer))[0] == 200
+
+
+async def test_I_08_who_idles_and_leaves_the_last_answer_lie_loses_the_connection(tmp_path: Path) -> None:
+    body = b"x" * 62_000  # below what is written before a client is waited for
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers=LOG_HEADERS)
+
+    async with (
+        gate(answer, tmp_path, idle_seconds=0.1, stall_seconds=0.1) as running,
+        dial(running.url, receive_bytes=4_096) as peer,
+    ):
+        await peer.send(get(target=f"{TARGET}&where=1"))
+        await answered(peer)
+        (front,) = alive(Front)
+        assert front.transport is not None
+        front.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        await peer.send(get())
+        async with asyncio.timeout(SECONDS):
+            while not front.transport.get_write_buffer_size():  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0)
+            assert not front.writing_paused
+            while front.transport is not None:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("last", [b"", HEALTH])
+async def test_J_16_nothing_of_a_request_is_kept_when_it_was_refused(running: Gate, last: bytes) -> None:
+    gc.collect()
+    gc.disable()  # what only a collection finds would keep tokens until then
+    try:
+        async with dial(running.url) as peer:
+            for sent in (get(target=f"{TARGET}&where=1"), get(), last):
+                await peer.send(sent)
+                assert not sent or await answered(peer)
+        async with asyncio.timeout(SECONDS):
+            while alive(Front):  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0)
+    finally:
+        gc.enable()
 
 
 async def test_a_304_has_no_body(tmp_path: Path) -> None:

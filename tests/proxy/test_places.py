@@ -1,0 +1,85 @@
+"""Places for connections: who gets one, who makes room, and that none is lost (SECURITY I-08)."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shapegate_proxy.places import Places
+
+if TYPE_CHECKING:
+    import asyncio
+
+
+class Peer:
+    """Whoever has a connection; `aborted` once it had to go."""
+
+    def __init__(self) -> None:
+        self.aborted = False
+        self.transport: asyncio.Transport | None = SimpleNamespace(abort=self._abort)  # type: ignore[assignment]  # no more is called
+
+    def _abort(self) -> None:
+        self.aborted = True
+
+
+def test_who_idles_longest_makes_room() -> None:
+    places, peers = Places(2), [Peer() for _ in range(4)]
+    assert [places.enter(peer) for peer in peers[:2]] == [True, True]
+    places.begin(peers[0])
+    places.end(peers[0])
+    assert places.enter(peers[2])
+    assert [peer.aborted for peer in peers] == [False, True, False, False]
+
+
+def test_who_was_answered_at_once_has_not_idled_since_before() -> None:
+    places, busy, idle = Places(2), Peer(), Peer()
+    places.enter(busy)
+    places.enter(idle)
+    places.end(busy)  # without a beginning
+    assert places.enter(Peer())
+    assert (busy.aborted, idle.aborted) == (False, True)
+
+
+def test_nobody_makes_room_while_a_request_is_under_way_there() -> None:
+    places, busy = Places(1), Peer()
+    places.enter(busy)
+    places.begin(busy)
+    late = Peer()
+    assert not places.enter(late)
+    places.leave(late)
+    assert not busy.aborted
+    places.leave(busy)
+    assert places.enter(Peer())
+
+
+ACTS = st.lists(st.tuples(st.sampled_from(["enter", "begin", "end", "leave"]), st.integers(0, 5)), max_size=60)
+
+
+@given(ACTS)
+def test_places_are_taken_and_freed_whatever_the_order(acts: list[tuple[str, int]]) -> None:
+    places, peers = Places(3), [Peer() for _ in range(6)]
+    there: set[Peer] = set()
+    for act, number in acts:
+        peer = peers[number]
+        if act == "enter" and peer not in there:
+            there.add(peer)
+            if not places.enter(peer):
+                there.discard(peer)
+                places.leave(peer)
+        elif act == "leave":
+            there.discard(peer)
+            places.leave(peer)
+        elif act in ("begin", "end"):
+            getattr(places, act)(peer)
+        for gone in [peer for peer in there if peer.aborted]:
+            there.discard(gone)
+            places.leave(gone)
+            gone.aborted = False
+        assert len(there) <= 3
+    for peer in there:
+        places.leave(peer)
+    assert [places.enter(peer) for peer in peers[:3]] == [True] * 3
+    assert not any(peer.aborted for peer in peers)
