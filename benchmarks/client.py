@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
-import sys
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,27 +15,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from sqlite_utils import Database
 
 from benchmarks.client_live import LateRow, measure_live, measure_switch
 from benchmarks.client_log import (
-    COLUMNS,
     SCHEMA,
     TABLE,
-    chunk_sizes,
     make_rows,
     print_changes,
     served,
     write_chunks,
 )
-from benchmarks.client_typescript import NoTypeScript, installed, load_typescript
+from benchmarks.client_whole_log import measure_loads, open_bare
 from benchmarks.figure import Bound, Figure, Goal, Reading, Result, Skipped
 from benchmarks.running_stack import StackFailed
 from shapegate_client.ddl import plan_table, print_delete, print_update, print_upsert
 from shapegate_client.decode import read_log
 from shapegate_client.fold import EMPTY, fold
 from shapegate_client.rows import apply_batch
-from shapegate_client.store import PRAGMAS
 from shapegate_wire.columns import parse_schema
 from shapegate_wire.identifier import TableName
 from shapegate_wire.message import Change, Operation, parse_body
@@ -45,27 +39,15 @@ from shapegate_wire.message import Change, Operation, parse_body
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlite_utils import Database
+
     from shapegate_client.ddl import TableLayout
 
-LOAD: Final = Goal(
-    name="a log over HTTP to SQLite",
-    unit="x a bare executemany",
-    bound=Bound.AT_LEAST,
-    value=0.45,
-    aim=0.65,
-)
-RATE: Final = Goal(name="the same", unit="rows/s", bound=Bound.AT_LEAST, value=100_000, gated=False)
-CPU: Final = Goal(name="CPU of it", unit="us a row", bound=Bound.AT_MOST, value=4.0, gated=False)
-MEMORY: Final = Goal(name="peak memory of it", unit="MB", bound=Bound.AT_MOST, value=200, aim=110)
-STALL: Final = Goal(name="longest stall of the event loop", unit="ms", bound=Bound.AT_MOST, value=50, aim=15)
 MIXED: Final = Goal(
     name="100,000 mixed changes", unit="x one statement each", bound=Bound.AT_LEAST, value=1.8, aim=2.8
 )
 READ: Final = Goal(
     name="100,000 changes read", unit="x the strict reference", bound=Bound.AT_LEAST, value=2.0
-)
-TYPESCRIPT: Final = Goal(
-    name="the log, against the TypeScript Shape", unit="x", bound=Bound.AT_LEAST, value=4, gated=False
 )
 LIVE: Final = Goal(
     name="commit to row in SQLite, p50, over a raw long poll", unit="ms", bound=Bound.AT_MOST, value=5, aim=3
@@ -104,19 +86,10 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
         folder = Path(name)
         on_progress("printing a log")
         chunks = await asyncio.to_thread(write_chunks, folder, rounds.rows)
-        ratios, rates, cpu, peaks, stalls = [], [], [], [], []
         async with served(chunks) as url:
-            for number in range(rounds.loads):
-                on_progress(f"loading {rounds.rows} rows, {number + 1} of {rounds.loads}")
-                bare = await asyncio.to_thread(_bare_seconds, folder / f"bare {number}.sqlite3", rounds.rows)
-                loaded = await _load(url, folder / f"home {number}", rounds.rows)
-                ratios.append(bare / loaded["seconds"])
-                rates.append(rounds.rows / loaded["seconds"])
-                cpu.append(1_000_000 * loaded["cpu_seconds"] / rounds.rows)
-                peaks.append(loaded["peak_bytes"] / 1_000_000)
-                stalls.append(1_000 * loaded["stall_seconds"])
-            on_progress("loading the same by TypeScript")
-            typescript = await _typescript(url, rounds.rows, rates)
+            loads = await measure_loads(
+                url, folder, rows=rounds.rows, rounds=rounds.loads, on_progress=on_progress
+            )
             on_progress("switching")
             switches = await measure_switch(url, folder / "home of two", rounds=rounds.switches)
         on_progress("waiting for commits")
@@ -125,16 +98,11 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
         mixed = [_mixed_ratio(folder, number) for number in range(rounds.mixed)]
         read = [_read_ratio() for _ in range(rounds.mixed)]
     return (
-        Figure(goal=LOAD, rounds=tuple(ratios)),
-        Figure(goal=RATE, rounds=tuple(rates)),
-        Figure(goal=CPU, rounds=tuple(cpu)),
-        Figure(goal=MEMORY, rounds=tuple(peaks)),
-        Figure(goal=STALL, rounds=tuple(stalls)),
+        *loads,
         Figure(goal=MIXED, rounds=tuple(mixed)),
         Figure(goal=READ, rounds=tuple(read)),
         Figure(goal=SWITCH, rounds=tuple(switches)),
         *live,
-        typescript,
     )
 
 
@@ -152,61 +120,6 @@ async def _live(folder: Path, rounds: Rounds) -> tuple[Result, ...]:
         raise WrongAnswer(str(exc)) from exc
     added = tuple(mine - theirs for mine, theirs in zip(client, raw, strict=True))
     return Figure(goal=LIVE, rounds=added), Reading(name="the raw long poll", unit="ms", rounds=tuple(raw))
-
-
-async def _typescript(url: str, rows: int, rates: list[float]) -> Result:
-    """Compare each load with one of the TypeScript client, by rows a second."""
-    ratios = []
-    try:
-        async with installed() as script:
-            for rate in rates:
-                loaded = await load_typescript(script, url)
-                if loaded["rows"] != rows:
-                    raise WrongAnswer(f"TypeScript took {loaded['rows']} rows in: expected {rows}")
-                ratios.append(rate * loaded["seconds"] / rows)
-    except NoTypeScript as exc:
-        return Skipped(goal=TYPESCRIPT, reason=str(exc))
-    return Figure(goal=TYPESCRIPT, rounds=tuple(ratios))
-
-
-async def _load(url: str, home: Path, rows: int) -> dict[str, float]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.client_load", url, str(home)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    if process.returncode != 0:
-        raise WrongAnswer(f"the client failed: {errors.decode(errors='replace')[-2_000:]}")
-    loaded: dict[str, float] = json.loads(out)
-    if loaded["rows"] != rows:
-        raise WrongAnswer(f"{loaded['rows']} rows arrived: expected {rows}")
-    return loaded
-
-
-def _bare_seconds(path: Path, rows: int) -> float:
-    """Time a bare executemany of ready tuples: the same columns and file settings, a transaction a chunk."""
-    db = _open(path)
-    seconds = 0.0
-    try:
-        for start, count in chunk_sizes(rows):
-            ready = make_rows(start, count)
-            started = time.perf_counter()
-            db.conn.execute("BEGIN")
-            db.conn.executemany(f"INSERT INTO {TABLE} VALUES (?, ?, ?, ?, ?, ?)", ready)  # noqa: S608  # constant
-            db.conn.execute("COMMIT")
-            seconds += time.perf_counter() - started
-    finally:
-        db.close()
-    return seconds
-
-
-def _open(path: Path) -> Database:
-    db = Database(sqlite3.connect(path, isolation_level=None))
-    for pragma in PRAGMAS:
-        db.conn.execute(pragma)
-    db.table(TABLE).create(COLUMNS, pk="id")
-    return db
 
 
 def _mixed_ratio(folder: Path, number: int) -> float:
@@ -228,7 +141,7 @@ def _timed_apply(
     changes: list[Change],
     apply: Callable[[Database, TableLayout, list[Change]], None],
 ) -> tuple[float, list[tuple[object, ...]]]:
-    db = _open(path)
+    db = open_bare(path)
     try:
         db.conn.executemany(print_upsert(layout, TABLE), make_rows(0, _HELD))
         started = time.thread_time()

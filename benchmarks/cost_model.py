@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from benchmarks.workload import Deployment, Electric, Workload
 
 UP_TO_DATE_BYTES: Final = 75
 """The message that ends every answer which reaches the end of a log."""
@@ -20,14 +23,26 @@ OWN_DESCRIPTORS: Final = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """Measured figures of one gate process; CPU times are of all its threads."""
+    """Measured figures of one gate process; CPU times are of all its threads, in microseconds.
 
-    relayed_us: float
-    """A request seen before, asked of Electric."""
+    The first three are of a busy process, in which one wake-up serves many; the live ones are of one that
+    mostly sleeps.
+    """
+
     kept_us: float
     """A request seen before, answered from memory."""
+    relayed_us: float
+    """A request seen before, asked of Electric."""
     distinct_us: float
     """A request never seen before of a known token, asked of Electric."""
+    shared_live_us: float
+    """A live poll from an offset never seen before, beside the exchange that it shares."""
+    alone_live_us: float
+    """One that is asked of Electric alone."""
+    burst_us: float
+    """What an answer of Electric to live polls costs but once, however many wait for it."""
+    begin_us: float
+    """To begin anew: connection, the two requests up to the end of a log, and the first live poll."""
     passed_on_us_mb: float
     """A megabyte (10^6) of a long body, from Electric to the client."""
     kept_us_mb: float
@@ -37,80 +52,14 @@ class Costs:
     held_shared_bytes: float
     """One that shares the exchange of another."""
     process_bytes: float
-    """Private memory of a process that has served a few requests."""
+    """Private memory of a process that nobody has asked yet."""
     admission_bytes: float
-    """A remembered request."""
+    """A remembered request, with all else that its answer leaves behind."""
 
     @property
     def upstream_us(self) -> float:
         """One exchange with Electric."""
         return max(0.0, self.relayed_us - self.kept_us)
-
-    @property
-    def shared_us(self) -> float:
-        """A request never seen before whose exchange is another's, or whose answer is in memory."""
-        return self.distinct_us - self.upstream_us
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Electric:
-    """What Electric 1.7 does by default, and what its authors publish; nothing of it was measured here."""
-
-    long_poll_seconds: float = 20.0
-    fresh_seconds: float = 60.0
-    """`max-age` of all but the start of a log; longer than that no gate keeps anything."""
-    start_fresh_seconds: float = 3_600.0
-    """`s-maxage` of the start of a log, for an HTTP cache."""
-    chunk_bytes: int = 10_485_760
-    existing_at_once: int = 10_000
-    """Requests with a handle that are admitted at once, held ones among them."""
-    changes_per_second: float = 4_000.0
-    """Row changes that one instance takes in where filters are of the form `column = constant AND ...`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """What users do."""
-
-    orgs: int = 100
-    users: int = 50
-    """Of one organization."""
-    online: float = 0.4
-    """The share of them that follows its shapes at a time."""
-    shapes: int = 3
-    """Followed by each user at the same time."""
-    own: float = 0.0
-    """The share of these that nobody else follows: a scope with the user, a filter of the user's own."""
-    changes_per_minute: float = 6.0
-    """Transactions in one organization; each touches one of its shapes."""
-    rows_per_change: float = 1.0
-    row_bytes: int = 500
-    """Of a change message."""
-    initial_bytes: int = 200_000
-    """Of one shape from its beginning, log included."""
-    reloads_per_hour: float = 2.0
-    """How often one user reads all its shapes from the beginning."""
-    return_seconds: float = 0.1
-    """From an answer to the next request of the same client: the network there and back."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
-    """What stands before Electric."""
-
-    gates: int = 1
-    workers: int = 1
-    """Processes of each gate."""
-    collapse: bool = True
-    cache_bytes: int = 64 * 1_024 * 1_024
-    """Of each process; 0 keeps nothing."""
-    http_cache: bool = False
-    """Whether an HTTP cache stands between gates and Electric; it passes live requests on unkept."""
-
-    @property
-    def processes(self) -> int:
-        """How many serve in all; they share nothing."""
-        return self.gates * self.workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +116,11 @@ class _Flow:
     sync_bytes: float
     held: float
     upstream_held: float
+    bursts: float
+    """Moments at which live polls are answered."""
+    begun: float
+    more_parts: float
+    """Requests of those who begin anew beyond two each."""
 
 
 def predict(workload: Workload, deployment: Deployment, costs: Costs, electric: Electric) -> Prediction:
@@ -181,12 +135,20 @@ def predict(workload: Workload, deployment: Deployment, costs: Costs, electric: 
     polls, syncs = total("polls"), total("syncs")
     upstream_live, upstream_syncs = total("upstream_live"), total("upstream_syncs")
     missed = upstream_syncs / syncs if syncs else 0.0
-    passed_on, from_memory = total("live_bytes") + missed * total("sync_bytes"), (1 - missed) * total("sync_bytes")
+    passed_on, from_memory = (
+        total("live_bytes") + missed * total("sync_bytes"),
+        (1 - missed) * total("sync_bytes"),
+    )
     shapes = sum(kind.count for kind in kinds)
     connections = sum(kind.count * kind.followers for kind in kinds)
+    # A group more is an exchange more, but not one more moment at which the process wakes up.
+    apart = max(0.0, upstream_live - total("bursts"))
     busy_us = (
-        (polls + syncs) * costs.shared_us
-        + (upstream_live + upstream_syncs) * costs.upstream_us
+        polls * (costs.shared_live_us if deployment.collapse else costs.alone_live_us)
+        + total("bursts") * costs.burst_us
+        + total("begun") * costs.begin_us
+        + total("more_parts") * costs.kept_us
+        + (upstream_syncs + (apart if deployment.collapse else 0.0)) * costs.upstream_us
         + passed_on / 1e6 * costs.passed_on_us_mb
         + from_memory / 1e6 * costs.kept_us_mb
     )
@@ -200,13 +162,20 @@ def predict(workload: Workload, deployment: Deployment, costs: Costs, electric: 
         connections=connections,
         descriptors=OWN_DESCRIPTORS + (connections + electric_held) / processes,
         cores=busy_us / 1e6,
-        memory_bytes=processes * _process_bytes(workload, deployment, costs, shapes, polls + syncs)
+        memory_bytes=idle_bytes(deployment, costs)
+        + processes * _filled_bytes(workload, deployment, costs, shapes, polls + syncs)
         + held * (costs.held_shared_bytes if deployment.collapse else costs.held_alone_bytes),
         body_bytes=total("live_bytes") + total("sync_bytes"),
         shapes=shapes,
         electric_log_bytes=shapes * workload.initial_bytes,
         electric_changes=workload.orgs * workload.changes_per_minute / 60 * workload.rows_per_change,
     )
+
+
+def idle_bytes(deployment: Deployment, costs: Costs) -> float:
+    """Return the memory of all processes before anybody came; several workers have a parent."""
+    parents = deployment.gates if deployment.workers > 1 else 0
+    return (deployment.processes + parents) * costs.process_bytes
 
 
 def poll_wait(changes: float, long_poll_seconds: float) -> float:
@@ -220,7 +189,7 @@ def occupied(processes: int, followers: float) -> float:
     """Return how many processes have at least one of so many followers, spread by chance."""
     if processes == 1 or followers <= 1:
         return min(1.0, followers)
-    return processes * (1 - (1 - 1 / processes) ** followers)
+    return processes * (1 - math.pow(1 - 1 / processes, followers))
 
 
 def first_of(arrivals: float, seconds: float) -> float:
@@ -270,6 +239,7 @@ def _flow(
     # What changed while a client was on its way back is answered at once.
     waited = math.exp(-kind.changes * back) * wait
     polls = 1 / (back + waited)
+    held = kind.followers * polls * waited
     places = occupied(deployment.processes, kind.followers)
     begun = reloads * kind.followers
     at_place = begun / places
@@ -288,11 +258,14 @@ def _flow(
         electric_syncs += (parts - 1) * first_of(by_part, electric.fresh_seconds)
     if deployment.collapse:
         newcomers = places * (at_place * behind + first_of(at_place * (1 - behind), wait))
-        upstream_live = places * polls + newcomers
-        upstream_held = places * polls * waited + newcomers * (1 - behind) * wait
+        groups = places * _groups(kind, newcomers / places, begun, places, electric)
+        upstream_live = min(kind.followers * polls + begun * (1 + behind), groups * polls + newcomers)
+        # Who begins anew waits beside the others until the next answer, if there are others.
+        beside = 1 - places / kind.followers
+        upstream_held = min(held, groups * polls * waited + newcomers * (1 - behind) * wait * beside)
     else:
         upstream_live = kind.followers * polls + begun * (1 + behind)
-        upstream_held = kind.followers * polls * waited
+        upstream_held = held
     change_bytes = workload.rows_per_change * workload.row_bytes
     answered = kind.followers * polls + begun * behind
     return _Flow(
@@ -305,16 +278,38 @@ def _flow(
         + answered * UP_TO_DATE_BYTES
         + begun * kind.changes * lag * change_bytes,
         sync_bytes=begun * (workload.initial_bytes + UP_TO_DATE_BYTES),
-        held=kind.followers * polls * waited,
+        held=held,
         upstream_held=upstream_held,
+        bursts=places * polls,
+        begun=begun,
+        more_parts=begun * (parts - 2),
     )
 
 
-def _process_bytes(
+def _groups(kind: _Followed, newcomers: float, begun: float, places: float, electric: Electric) -> float:
+    """Return into how many groups of one cursor the followers in one process fall.
+
+    Who begins anew has no cursor at first. If that of the others is ahead, those who begin within the same
+    poll are a group of their own until the last of them leaves.
+    """
+    if not electric.cursors_apart or not begun:
+        return 1.0
+    members = kind.followers / places
+    within = kind.changes * electric.long_poll_seconds
+    doubled = kind.changes * (1 - -math.expm1(-within) / within) if within > 1e-6 else 0.0
+    ahead = -math.expm1(-doubled * electric.cursor_ahead_seconds)
+    size = max(1.0, begun / places / newcomers)
+    stays = math.log(size) + 1 / size  # Of so many, in the time that one stays: about the harmonic number.
+    lasting = newcomers * members * places / begun * max(1.0, stays)
+    return max(1.0, min(members, 1 + ahead * (lasting - 1)))
+
+
+def _filled_bytes(
     workload: Workload, deployment: Deployment, costs: Costs, shapes: float, requests: float
 ) -> float:
-    """Return the memory of one process beside what it holds; all its bounded memories as full as they get."""
-    # Every request of a new offset is remembered, so the memory of admissions is full within minutes.
-    admissions = ADMISSIONS_MAX if requests > 0 else 0
+    """Return what the bounded memories of one process grow to."""
+    # Every request from a new offset is remembered, so this memory is full within minutes.
+    asked = requests / deployment.processes * deployment.age_seconds if requests else 0.0
+    admissions = min(ADMISSIONS_MAX, asked)
     kept = min(deployment.cache_bytes, shapes * workload.initial_bytes if workload.reloads_per_hour else 0)
-    return costs.process_bytes + admissions * costs.admission_bytes + kept
+    return admissions * costs.admission_bytes + kept

@@ -7,6 +7,7 @@ Answers are as large, as fresh and as late as Electric's; rows are filler. It ru
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 _POSITION: Final = frozenset({"offset", "handle", "live", "cursor"})
-_CURSOR: Final = "1674440"
+"""What does not make a log another one."""
+_LIVE_FRESH_SECONDS: Final = 5
+_CURSOR_MORE_MAX: Final = 3_600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +38,16 @@ class LogSettings:
     fresh_seconds: int
     """`max-age` of everything that is not live."""
     long_poll_seconds: float
+    cursors_apart: bool = False
+    """Whether a second answer within the time of a long poll moves the cursor ahead by chance."""
     seed: int = 1
 
 
 @dataclass(slots=True)
 class _Log:
     changes: int = 0
+    """Which are also its offset."""
+    next_change: asyncio.TimerHandle | None = None
     held: dict[_Connection, asyncio.TimerHandle] = field(default_factory=dict)
 
 
@@ -65,7 +72,7 @@ class LogUpstream:
         """Answer now, or when something changes."""
         parts = urlsplit(target)
         if parts.path != "/v1/shape":
-            return connection.reply(b'{"status": "active"}', cached="no-cache", offset="0_0")
+            return connection.reply(b'{"status": "active"}', cached="no-cache", offset="0_0", cursor="")
         self.requests += 1
         pairs = parse_qsl(parts.query)
         log = self._log(tuple(sorted(pair for pair in pairs if pair[0] not in _POSITION)))
@@ -73,14 +80,16 @@ class LogUpstream:
         offset, live = asked["offset"], "live" in asked
         if offset == "-1":
             filler = b"[%s]" % (b" " * self.settings.initial_bytes)
-            return connection.reply(filler, cached=self._cached(live=False), offset=f"{log.changes}_0")
+            return self._reply(log, connection, filler, cursor="")
         since = log.changes - int(offset.partition("_")[0])
+        connection.cursor = int(asked.get("cursor") or 0)
         if live and since <= 0:
             log.held[connection] = asyncio.get_running_loop().call_later(
                 self.settings.long_poll_seconds, self._give, log, connection, 0
             )
             return None
-        return self._reply(log, connection, max(0, since), live=live)
+        cursor = self._cursor(connection.cursor) if live else ""
+        return self._reply(log, connection, self._news(max(0, since)), cursor=cursor)
 
     def forget(self, connection: _Connection) -> None:
         """Drop what a lost connection waits for."""
@@ -88,6 +97,13 @@ class LogUpstream:
             timer = log.held.pop(connection, None)
             if timer is not None:
                 timer.cancel()
+
+    def close(self) -> None:
+        """Let nothing change or end any more."""
+        for log in self._logs.values():
+            for timer in (log.next_change, *log.held.values()):
+                if timer is not None:
+                    timer.cancel()
 
     def _log(self, key: tuple[tuple[str, str], ...]) -> _Log:
         log = self._logs.get(key)
@@ -99,7 +115,7 @@ class LogUpstream:
     def _plan(self, log: _Log) -> None:
         if self.settings.changes_per_second > 0:
             pause = self._random.expovariate(self.settings.changes_per_second)
-            asyncio.get_running_loop().call_later(pause, self._change, log)
+            log.next_change = asyncio.get_running_loop().call_later(pause, self._change, log)
 
     def _change(self, log: _Log) -> None:
         log.changes += 1
@@ -110,15 +126,23 @@ class LogUpstream:
 
     def _give(self, log: _Log, connection: _Connection, changes: int) -> None:
         log.held.pop(connection).cancel()
-        self._reply(log, connection, changes, live=True)
+        self._reply(log, connection, self._news(changes), cursor=self._cursor(connection.cursor))
 
-    def _reply(self, log: _Log, connection: _Connection, changes: int, *, live: bool) -> None:
-        filler = b" " * (changes * self.settings.change_bytes)
-        connection.reply(filler + UP_TO_DATE, cached=self._cached(live=live), offset=f"{log.changes}_0")
+    def _news(self, changes: int) -> bytes:
+        return b" " * (changes * self.settings.change_bytes) + UP_TO_DATE
 
-    def _cached(self, *, live: bool) -> str:
-        seconds = 5 if live else self.settings.fresh_seconds
-        return f"public, max-age={seconds}, stale-while-revalidate={seconds}"
+    def _cursor(self, sent: int) -> str:
+        """Name the time until which polls share, as Electric does: the same for all (PROTOCOL 2.1)."""
+        each = max(1, round(self.settings.long_poll_seconds))
+        cursor = math.ceil(asyncio.get_running_loop().time() / each) * each
+        if cursor > sent or not self.settings.cursors_apart:
+            return str(cursor)
+        return str(sent + self._random.randint(1, _CURSOR_MORE_MAX))
+
+    def _reply(self, log: _Log, connection: _Connection, body: bytes, *, cursor: str) -> None:
+        seconds = _LIVE_FRESH_SECONDS if cursor else self.settings.fresh_seconds
+        cached = f"public, max-age={seconds}, stale-while-revalidate={seconds}"
+        connection.reply(body, cached=cached, offset=f"{log.changes}_0", cursor=cursor)
 
 
 class _Connection(asyncio.Protocol):
@@ -128,6 +152,8 @@ class _Connection(asyncio.Protocol):
         self._upstream = upstream
         self._transport: asyncio.Transport | None = None
         self._received = b""
+        self.cursor = 0
+        """Of the last request."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -146,8 +172,8 @@ class _Connection(asyncio.Protocol):
             head, _, self._received = self._received.partition(b"\r\n\r\n")
             self._upstream.answer(self, head.partition(b"\r\n")[0].split(b" ")[1].decode("ascii"))
 
-    def reply(self, body: bytes, *, cached: str, offset: str) -> None:
-        """Write an answer as Electric does."""
+    def reply(self, body: bytes, *, cached: str, offset: str, cursor: str) -> None:
+        """Write an answer as Electric does; one without a cursor is not live."""
         if self._transport is None:
             return
         lines = (
@@ -160,7 +186,7 @@ class _Connection(asyncio.Protocol):
             f"electric-handle: {HANDLE}",
             f"electric-schema: {SCHEMA}",
             f"electric-offset: {offset}",
-            f"electric-cursor: {_CURSOR}",
+            *([f"electric-cursor: {cursor}"] if cursor else []),
             "electric-up-to-date: ",
         )
         head = ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
@@ -174,5 +200,8 @@ async def serve_logs(settings: LogSettings) -> AsyncIterator[tuple[LogUpstream, 
     server = await asyncio.get_running_loop().create_server(
         lambda: _Connection(upstream), HOST, 0, backlog=4_096
     )
-    async with server:
-        yield upstream, server.sockets[0].getsockname()[1]
+    try:
+        async with server:
+            yield upstream, server.sockets[0].getsockname()[1]
+    finally:
+        upstream.close()

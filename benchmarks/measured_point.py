@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import jwt
 
 from benchmarks import gate
+from benchmarks.comparison import FRESH_SECONDS, Measured
 from benchmarks.gate import Variant, run_gate
 from benchmarks.log_upstream import LogSettings, LogUpstream, serve_logs
 from benchmarks.processes import cpu_nanoseconds, private_bytes
@@ -20,43 +19,31 @@ from benchmarks.simulated_users import Tally, User, follow
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
-    from benchmarks.cost_model import Workload
+    from benchmarks.workload import Workload
 
 TABLES: Final = ("live", "tiny", "kept", "long", "long_kept")
 """Of the bench's policy; each is a shape."""
-FRESH_SECONDS: Final = 5
-"""Short, so that what is kept is steady within the run."""
-_RAMP_SECONDS: Final = 3.0
+_RAMP_SECONDS: Final = 2.0
 _SETTLE_SECONDS: Final = 3.0
 _SAMPLE_SECONDS: Final = 0.25
 _BASE_SECONDS: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What a run showed, in the units of a prediction; the first four are what chance decided of its input."""
+async def measure(
+    folder: Path,
+    workload: Workload,
+    *,
+    variant: Variant,
+    long_poll_seconds: float,
+    seconds: float,
+    cursors_apart: bool = False,
+) -> Measured:
+    """Run one gate under a workload, all of its users online.
 
-    seconds: float
-    changes_per_second: float
-    """Of all logs."""
-    reloads_per_second: float
-    age_seconds: float
-    """Of the gate at the end of the run."""
-    requests: float
-    upstream_requests: float
-    held: float
-    electric_held: float
-    cores: float
-    memory_bytes: float
-    base_bytes: float
-    """Private memory before the first user came."""
-    body_bytes: float
-    descriptors: float
-
-
-async def measure(folder: Path, workload: Workload, *, variant: Variant, seconds: float) -> Measured:
-    """Run one gate under a workload, of which every user is online. Raises NotReady, NoProc or WrongAnswer."""
+    Raises NotReady, NoProc or WrongAnswer.
+    """
     if workload.shapes > len(TABLES):
         raise WrongAnswer(f"{workload.shapes} shapes for each user: expected at most {len(TABLES)}")
     settings = LogSettings(
@@ -64,9 +51,13 @@ async def measure(folder: Path, workload: Workload, *, variant: Variant, seconds
         change_bytes=round(workload.rows_per_change * workload.row_bytes),
         initial_bytes=workload.initial_bytes,
         fresh_seconds=FRESH_SECONDS,
-        long_poll_seconds=20.0,
+        long_poll_seconds=long_poll_seconds,
+        cursors_apart=cursors_apart,
     )
-    async with serve_logs(settings) as (upstream, port), run_gate(folder, upstream=port, variant=variant) as target:
+    async with (
+        serve_logs(settings) as (upstream, port),
+        run_gate(folder, upstream=port, variant=variant) as target,
+    ):
         started, tally = time.monotonic(), Tally()
         await asyncio.sleep(_BASE_SECONDS)
         base = private_bytes(target.pid)
@@ -80,7 +71,7 @@ async def _watch(
     upstream: LogUpstream, tally: Tally, pid: int, seconds: float, *, base: int, started: float
 ) -> Measured:
     begun, spent = time.monotonic(), cpu_nanoseconds(pid)
-    answers, sent, reloads = tally.answers, tally.body_bytes, tally.reloads
+    answers, live, sent, reloads = tally.answers, tally.live_answers, tally.body_bytes, tally.reloads
     asked, changes = upstream.requests, upstream.changes
     held: list[tuple[int, int]] = []
     while time.monotonic() < begun + seconds:
@@ -93,14 +84,15 @@ async def _watch(
         reloads_per_second=(tally.reloads - reloads) / took,
         age_seconds=time.monotonic() - started,
         requests=(tally.answers - answers) / took,
+        live_requests=(tally.live_answers - live) / took,
         upstream_requests=(upstream.requests - asked) / took,
         held=sum(each for each, _ in held) / len(held),
         electric_held=sum(each for _, each in held) / len(held),
         cores=(cpu_nanoseconds(pid) - spent) / 1e9 / took,
         memory_bytes=private_bytes(pid),
         base_bytes=base,
+        answered=tally.answers,
         body_bytes=(tally.body_bytes - sent) / took,
-        descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
     )
 
 

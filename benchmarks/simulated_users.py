@@ -23,6 +23,8 @@ class Tally:
     """What all users together did."""
 
     answers: int = 0
+    live_answers: int = 0
+    """Of them, those to live polls."""
     body_bytes: int = 0
     reloads: int = 0
     live: int = 0
@@ -55,29 +57,32 @@ async def follow(user: User, tally: Tally) -> None:
 async def _follow_once(user: User, tally: Tally) -> None:
     reader, writer = await asyncio.open_connection(HOST, user.port, limit=_HEAD_BYTES_MAX)
     try:
-        offset = await _ask(user, reader, writer, tally, "-1")
-        offset = await _ask(user, reader, writer, tally, offset)
+        offset, _ = await _ask(reader, writer, tally, _request(user, "-1"))
+        offset, _ = await _ask(reader, writer, tally, _request(user, offset))
+        cursor = ""
         while True:
             tally.live += 1
             try:
-                offset = await _ask(user, reader, writer, tally, offset, live=True)
+                request = _request(user, offset, live=True, cursor=cursor)
+                offset, cursor = await _ask(reader, writer, tally, request)
+                tally.live_answers += 1
             finally:
                 tally.live -= 1
     finally:
         writer.transport.abort()
 
 
+def _request(user: User, offset: str, *, live: bool = False, cursor: str = "") -> bytes:
+    """Print a request; the first live one has no cursor, so that it is another one than those after it."""
+    more = f"&cursor={cursor}" if cursor else ""
+    return print_request(shape_target(user.table, offset=offset, live=live, more=more), user.headers)
+
+
 async def _ask(
-    user: User,
-    reader: asyncio.StreamReader,
-    writer: asyncio.StreamWriter,
-    tally: Tally,
-    offset: str,
-    *,
-    live: bool = False,
-) -> str:
-    """Ask once; returns the offset to go on from."""
-    writer.write(print_request(shape_target(user.table, offset=offset, live=live), user.headers))
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tally: Tally, request: bytes
+) -> tuple[str, str]:
+    """Ask once; returns the offset and the cursor to go on from."""
+    writer.write(request)
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         status, *lines = head.split("\r\n")
@@ -88,7 +93,7 @@ async def _ask(
     except (asyncio.IncompleteReadError, ConnectionError) as exc:
         raise WrongAnswer(f"the gate broke an answer off: {type(exc).__name__}") from exc
     tally.answers += 1
-    return headers["electric-offset"]
+    return headers["electric-offset"], headers.get("electric-cursor", "")
 
 
 async def _read_body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> int:

@@ -29,7 +29,7 @@ from shapegate_cli.client_profile import (
 from shapegate_cli.client_progress import shown_progress
 from shapegate_cli.output import describe_batch, list_changes, print_table, printable
 from shapegate_cli.problems import Failed, Misused
-from shapegate_client import ShapeDefinition, log_out, open_rows
+from shapegate_client import ClientSettings, LiveMode, ShapeDefinition, log_out, open_rows
 from shapegate_client.catalogue import read_shapes
 from shapegate_client.config import parse_address
 from shapegate_client.errors import StoreMissing
@@ -39,6 +39,15 @@ from shapegate_harness.home import HomeUnknown, shapegate_home
 
 if TYPE_CHECKING:
     from shapegate_client import Principal
+
+
+_LIVE_MODE = click.option(
+    "--live-mode",
+    type=click.Choice([mode.value for mode in LiveMode]),
+    default=LiveMode.LONG_POLL.value,
+    show_default=True,
+    help="How changes are waited for; sse needs a path that passes bytes on as they come.",
+)
 
 
 @click.group()
@@ -108,15 +117,18 @@ def orgs(home: Path, as_json: bool) -> None:
 @click.argument("tables", nargs=-1)
 @click.option("--timeout", default=60.0, show_default=True, help="Seconds to wait for up-to-date.")
 @click.option("--fresh", is_flag=True, help="Remove the local rows of the org in use first.")
+@_LIVE_MODE
 @click.option("--json", "as_json", is_flag=True)
 @click.pass_obj
-def sync(home: Path, tables: tuple[str, ...], timeout: float, fresh: bool, as_json: bool) -> None:
+def sync(
+    home: Path, tables: tuple[str, ...], timeout: float, fresh: bool, live_mode: str, as_json: bool
+) -> None:
     """Bring TABLES up to date, by default all that were synced before, then exit."""
 
     async def work() -> list[tuple[object, ...]]:
         if fresh:
             await remove_rows(home)
-        async with session_of(home) as session:
+        async with session_of(home, ClientSettings(live_mode=LiveMode(live_mode))) as session:
             definitions = [ShapeDefinition(table=table) for table in tables]
             definitions = definitions or [shape.definition for shape in await session.stored()]
             if not definitions:
@@ -137,13 +149,14 @@ def sync(home: Path, tables: tuple[str, ...], timeout: float, fresh: bool, as_js
 
 @client.command()
 @click.argument("table")
+@_LIVE_MODE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for each commit.")
 @click.pass_obj
-def watch(home: Path, table: str, as_json: bool) -> None:
+def watch(home: Path, table: str, live_mode: str, as_json: bool) -> None:
     """Keep TABLE up to date and print each change until interrupted; keys only, `query` reads the rows."""
 
     async def work() -> None:
-        async with session_of(home) as session:
+        async with session_of(home, ClientSettings(live_mode=LiveMode(live_mode))) as session:
             await session.subscribe(ShapeDefinition(table=table))
             async for batch in session.watch(table):
                 click.echo(describe_batch(batch) if as_json else "\n".join(list_changes(batch)))

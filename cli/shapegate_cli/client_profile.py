@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
     from pathlib import Path
 
+    from shapegate_client import ClientSettings
+
 T = TypeVar("T")
 
 OFFLINE_SECONDS: Final = 5.0
@@ -99,12 +101,12 @@ def read_password(*, from_stdin: bool) -> str:
 
 
 @contextlib.asynccontextmanager
-async def session_of(home: Path) -> AsyncIterator[Session]:
+async def session_of(home: Path, settings: ClientSettings | None = None) -> AsyncIterator[Session]:
     """Open the session of the login in this home."""
     profile = read_profile(home)
     async with (
         profile.credentials() as credentials,
-        Session.open(profile.proxy_url, credentials, home=home) as session,
+        Session.open(profile.proxy_url, credentials, home=home, settings=settings) as session,
     ):
         yield session
 

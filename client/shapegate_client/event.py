@@ -6,12 +6,12 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from shapegate_client.decode import LogItem, read_log
+from shapegate_client.decode import LogItem, read_again, read_log
 from shapegate_wire import names
 from shapegate_wire.errors import MalformedResponse, MissingHeaders
 from shapegate_wire.head import ResponseHead, parse_head
@@ -109,6 +109,11 @@ class Arrived:
     messages: tuple[Message, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptAlive:
+    """A comment between two messages of a stream: its peer lives and has had nothing to say."""
+
+
 class Ending(enum.Enum):
     """How a stream ends."""
 
@@ -142,7 +147,7 @@ Answer = (
     | Woken
 )
 """What can come of a request."""
-News = Arrived | StreamEnded | Malformed | Woken
+News = Arrived | KeptAlive | StreamEnded | Malformed | Woken
 """What can come of an open stream."""
 Event = Answer | News
 
@@ -170,6 +175,14 @@ def read_event(
     if 300 <= status < 400:
         message = "it redirects, and redirects are not followed: expected the address of the proxy itself"
     return Rejected(status=status, code=code or "refused", message=message or "no explanation was given")
+
+
+def read_strictly(answer: Answered) -> Answered | Malformed:
+    """Say what an answer is of which something was misread."""
+    try:
+        return replace(answer, messages=read_again(answer.messages))
+    except MalformedResponse as exc:
+        return Malformed(str(exc))
 
 
 def read_opening(headers: Mapping[str, str]) -> StreamOpened | Malformed | HeadersLost:

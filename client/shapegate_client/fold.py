@@ -10,12 +10,12 @@ the collector, since it is never part of a cycle.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, assert_never
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self, assert_never
 
 import msgspec
 
-from shapegate_client.decode import Inserts
+from shapegate_client.inserts import Inserts
 from shapegate_client.tags import RowTags, read_row_tags
 from shapegate_client.values import SqlValue
 from shapegate_wire.errors import MalformedResponse
@@ -23,7 +23,7 @@ from shapegate_wire.message import Change, MoveIn, MoveOut, Operation, SnapshotE
 from shapegate_wire.visibility import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from shapegate_client.ddl import TableLayout
     from shapegate_client.decode import LogItem
@@ -74,20 +74,11 @@ class Folded:
 class Load:
     """Whole rows in the order of the log, of which a later one wins."""
 
-    columns: Sequence[Sequence[SqlValue]]
-    """In the order of `layout.stored`; each has the values of all rows."""
+    rows: Inserts
+    """Their values are in the order of `layout.stored`."""
 
     def __len__(self) -> int:
-        return len(self.columns[0])
-
-    def use_up(self) -> None:
-        """Free the values, which nobody may look at any more, a column at a time.
-
-        Left to whoever lets go of the last one, all are freed at once, and no other thread runs meanwhile.
-        """
-        for column in self.columns:
-            if isinstance(column, list):
-                column.clear()
+        return len(self.rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +107,11 @@ class Batch:
     def __len__(self) -> int:
         """Count the rows and moves that are held in memory."""
         return sum(map(len, self.steps))
+
+    def settled(self) -> Self:
+        """Return the same with every row read, so that nothing can be wrong with it. Raises Misread."""
+        steps = tuple(Load(step.rows.settled()) if isinstance(step, Load) else step for step in self.steps)
+        return replace(self, steps=steps)
 
 
 EMPTY: Final = Batch()
@@ -167,13 +163,12 @@ def _add_move(steps: list[Step], move: MoveIn | MoveOut) -> None:
 
 
 def _load(inserts: Inserts, layout: TableLayout) -> Load:
-    for relation in inserts.relations:
-        _check_relation(relation, layout)
+    _check_relation(inserts.relation, layout)
     if [(each.name, each.type, each.dims) for each in inserts.columns] != [
         (each.name, each.type, each.dims) for each in layout.columns
     ]:
         raise MalformedResponse("rows were read by another schema than that of their log")
-    return Load(inserts.values if layout.key_column is None else [inserts.keys, *inserts.values])
+    return Load(inserts)
 
 
 def _combine(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:

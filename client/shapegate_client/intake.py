@@ -1,8 +1,8 @@
 """What was read of one shape since its last commit, and the way of it into the store.
 
 Rows wait in memory, or past a bound in a copy aside on disk; they are committed with their position, at
-up-to-date only (REQUIREMENTS C-39, T-01). A part is put aside while the next one is fetched and decoded, one
-at a time, so that memory is bounded (SECURITY L-07). Subsets are taken in between two commits.
+up-to-date only (REQUIREMENTS C-39, T-01). A part is put aside while the next one is fetched, so that memory
+is bounded (SECURITY L-07); its rows are read as they are written. Subsets are taken in between two commits.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, assert_never
 
+from shapegate_client.commit import Aside, Commit
 from shapegate_client.ddl import plan_table
 from shapegate_client.fold import EMPTY, Batch, Folded, Load, Moves, Patch, Put, Remove, fold
 from shapegate_client.pulse import Pulse
 from shapegate_client.recent import Recent
-from shapegate_client.store import Aside, Commit
 from shapegate_client.subset import Ahead, admit, still_ahead
 from shapegate_client.uninterrupted import uninterrupted
 from shapegate_client.watch import CommittedBatch
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from shapegate_client.clock import Clock
+    from shapegate_client.commit import Moved
     from shapegate_client.ddl import TableLayout
     from shapegate_client.decode import LogItem
     from shapegate_client.fold import Key
     from shapegate_client.state import Position
-    from shapegate_client.store import Moved, Store
+    from shapegate_client.store import Store
     from shapegate_wire.identifier import TableName
     from shapegate_wire.message import SubsetRows
     from shapegate_wire.visibility import Visibility
@@ -78,7 +79,6 @@ class Intake:
         self._committed: Position | None = None
         self._ahead: tuple[Ahead, ...] = ()
         self._pending = _Pending(EMPTY, replacing=False)
-        self._putting_aside: asyncio.Task[None] | None = None
         self._recent = Recent(clock)
         # Messages are taken in, or a subset is fetched.
         self._turn = asyncio.Lock()
@@ -130,8 +130,8 @@ class Intake:
     def _part_rows_max(self) -> int:
         """How many rows are held before they go to the copy aside.
 
-        A copy that begins empty, or is begun already, takes them sooner: each part is written while the next
-        one comes. To begin one from the rows that are there may be much work.
+        A copy that begins empty, or is begun already, takes them sooner: each part is read and written while
+        the next one comes. To begin one from the rows that are there may be much work.
         """
         return min(self._pending_rows_max, PART_ROWS) if self._pending.replacing else self._pending_rows_max
 
@@ -172,7 +172,7 @@ class Intake:
     ) -> CommittedBatch | None:
         """Fold messages in; at up-to-date commit all that is pending, and say what moved if anything did.
 
-        Raises MalformedResponse, and has changed nothing then; StoreError.
+        Raises MalformedResponse or Misread, and has changed nothing then; StoreError.
         """
         async with self._turn:
             layout = plan_table(self._table, position.schema)
@@ -180,39 +180,28 @@ class Intake:
             batch = await _folded(self._pending.batch, admitted.messages, layout)
             if admitted.shown_txids:
                 batch = replace(batch, txids=batch.txids | admitted.shown_txids)
-            self._pending.ahead = admitted.ahead
             if up_to_date:
                 return await self._commit(layout, batch, position, still_ahead(admitted.ahead, messages))
             if len(batch) >= self._part_rows_max:
                 await self._put_aside(layout, batch)
             else:
-                self._pending.batch = batch
+                self._pending.batch = await _settled(batch)
+            self._pending.ahead = admitted.ahead
             return None
 
     async def _put_aside(self, layout: TableLayout, batch: Batch) -> None:
-        """Begin to write a part to the copy aside, after the part before it is there."""
+        """Write a part to the copy aside."""
         pending = self._pending
-        await self._wait()
-        self._putting_aside = asyncio.create_task(
-            self._store.stage(
-                layout, batch, begin=not pending.staged, copy=not (pending.replacing or pending.staged)
-            )
+        await self._store.stage(
+            layout, batch, begin=not pending.staged, copy=not (pending.replacing or pending.staged)
         )
-        self._putting_aside.add_done_callback(_seen)
-        # The rows are on their way; their transactions are still to be told.
+        # The rows are there; their transactions are still to be told.
         self._pending = _Pending(
             Batch(txids=batch.txids, snapshot=batch.snapshot),
             replacing=True,
             staged=True,
             from_start=pending.from_start,
-            ahead=pending.ahead,
         )
-
-    async def _wait(self) -> None:
-        """Wait until the part that is being put aside is there. Raises StoreError if it could not be."""
-        task, self._putting_aside = self._putting_aside, None
-        if task is not None:
-            await task
 
     async def _commit(
         self, layout: TableLayout, batch: Batch, position: Position, ahead: tuple[Ahead, ...]
@@ -221,7 +210,8 @@ class Intake:
         moved = before is None or (before.handle, before.offset) != (position.handle, position.offset)
         if not (moved or len(batch) or pending.replacing or ahead != self._ahead):
             return None  # the long poll ended without news: nothing is worth a write
-        await self._wait()
+        if not pending.replacing:
+            batch = await _settled(batch)  # its keys are told afterwards
         aside = None
         if pending.replacing:
             aside = Aside.COMPLETE if pending.staged else Aside.BEGIN
@@ -248,10 +238,12 @@ async def _folded(held: Batch, messages: Sequence[LogItem], layout: TableLayout)
     return await asyncio.to_thread(fold, held, messages, layout)
 
 
-def _seen(task: asyncio.Task[None]) -> None:
-    """Look at an error that nobody may be there to hear of: the sync was cancelled meanwhile."""
-    if not task.cancelled():
-        task.exception()
+async def _settled(batch: Batch) -> Batch:
+    """Read what may be misread, before anything else is read. Raises Misread."""
+    rows = sum(len(step) for step in batch.steps if isinstance(step, Load) and step.rows.read is None)
+    if rows <= INLINE_MESSAGES_MAX:
+        return batch.settled() if rows else batch
+    return await asyncio.to_thread(batch.settled)
 
 
 def _describe(
@@ -283,7 +275,9 @@ def _last_words(commit: Commit, removed: Moved) -> dict[Key, type[Put | Patch | 
                     if not (isinstance(each, Patch) and words.get(each.key) is Put):
                         words[each.key] = type(each)
             case Load():
-                words |= dict.fromkeys(zip(*(step.columns[place] for place in places), strict=True), Put)
+                for block in step.rows.blocks():
+                    keys = zip(*(block[place :: step.rows.width] for place in places), strict=True)
+                    words |= dict.fromkeys(keys, Put)
             case Moves():
                 words |= dict.fromkeys(hidden, Remove)
             case never:

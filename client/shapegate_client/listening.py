@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shapegate_client.breaker import guarded, paced, slow_reopening
-from shapegate_client.event import Arrived, Ending, Malformed, News, StreamEnded, Woken
+from shapegate_client.event import Arrived, Ending, KeptAlive, Malformed, News, StreamEnded, Woken
 from shapegate_client.recovery import on_malformed, refuse_messages, retry
 from shapegate_client.state import CatchingUp, Live, Streaming
-from shapegate_client.step import Deliver, Halt, HangUp, Step, Wait
+from shapegate_client.step import Deliver, Halt, HangUp, Listen, Step, Wait
 from shapegate_wire.message import Change, UpToDate
 from shapegate_wire.offset import Offset
 
@@ -40,6 +40,11 @@ def _react(state: Streaming, news: News, at: float, draw: Draw) -> Step:
     match news:
         case Arrived(messages=messages):
             return _on_arrived(state, messages, at, draw)
+        case KeptAlive():
+            # A server that is silent has sent all that there is (PROTOCOL 3.6).
+            return (
+                Listen(state=state) if state.partial else Deliver(state=state, messages=(), up_to_date=True)
+            )
         case StreamEnded(ending=ending, half_received=half_received):
             if half_received:
                 state = replace(state, delivered=True, partial=True)

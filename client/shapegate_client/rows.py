@@ -23,12 +23,13 @@ from shapegate_client.fold import Folded, Load, Moves, Patch, Put, Remove
 from shapegate_client.tagging import TagTables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from sqlite_utils import Database
 
     from shapegate_client.ddl import TableLayout
     from shapegate_client.fold import Batch, Key, RowOperation
+    from shapegate_client.inserts import Block, Inserts
     from shapegate_client.values import SqlValue
 
 
@@ -37,7 +38,10 @@ _LOAD_VALUES_MAX: Final = 9_000
 
 
 def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> tuple[tuple[Key, ...], ...]:
-    """Apply a batch step by step, and return for each of its steps the rows that moves of it removed."""
+    """Apply a batch step by step, and return for each of its steps the rows that moves of it removed.
+
+    Raises Misread if it is not settled.
+    """
     tags = TagTables(db, layout, table)
     moved: list[tuple[Key, ...]] = []
     for step in batch.steps:
@@ -47,7 +51,7 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
                 _apply_rows(db, layout, table, step.operations.values())
                 _apply_tags(tags, step.operations.values())
             case Load():
-                _load(db, layout, table, step.columns)
+                _load(db, layout, table, step.rows)
             case Moves():
                 hidden = tuple(key for move in step.moves for key in tags.move(move))
                 db.conn.executemany(print_delete(layout, table), hidden)
@@ -57,25 +61,28 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
     return tuple(moved)
 
 
-def _load(db: Database, layout: TableLayout, table: str, columns: Sequence[Sequence[SqlValue]]) -> None:
-    """Put many rows, several by one statement: a quarter faster, and other threads run meanwhile."""
+def _load(db: Database, layout: TableLayout, table: str, rows: Inserts) -> None:
+    """Put many rows, several by one statement: a third faster, and other threads run meanwhile.
+
+    Raises Misread, maybe after some of them were put.
+    """
     values_max = min(_LOAD_VALUES_MAX, db.conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
-    at_once = max(1, values_max // len(columns))
-    whole = len(columns[0]) - len(columns[0]) % at_once
+    at_once = max(1, values_max // rows.width)
+    rest: Block = []
     db.conn.executemany(
-        print_upsert(layout, table, rows=at_once),
-        (_by_row([column[at : at + at_once] for column in columns]) for at in range(0, whole, at_once)),
+        print_upsert(layout, table, rows=at_once), _regrouped(rows.blocks(), at_once * rows.width, rest)
     )
-    rest = zip(*(column[whole:] for column in columns), strict=True)
-    db.conn.executemany(print_upsert(layout, table), rest)
+    by_row = zip(*(rest[place :: rows.width] for place in range(rows.width)), strict=True)
+    db.conn.executemany(print_upsert(layout, table), by_row)
 
 
-def _by_row(columns: list[Sequence[SqlValue]]) -> list[SqlValue]:
-    """List the values of one row after the other."""
-    values: list[SqlValue] = [None] * (len(columns) * len(columns[0]))
-    for place, column in enumerate(columns):
-        values[place :: len(columns)] = column
-    return values
+def _regrouped(blocks: Iterable[Block], size: int, rest: Block) -> Iterator[Block]:
+    """Give so many values at a time; what is less than that is left in `rest`."""
+    for block in blocks:
+        rest += block
+        while len(rest) >= size:
+            yield rest[:size]
+            del rest[:size]
 
 
 def _apply_rows(db: Database, layout: TableLayout, table: str, operations: Iterable[RowOperation]) -> None:

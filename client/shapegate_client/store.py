@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -21,10 +19,10 @@ from sqlite_utils.db import NoTable
 
 from shapegate_client import catalogue, rows
 from shapegate_client.ahead_table import prepare_ahead, read_ahead, write_ahead
+from shapegate_client.commit import Aside, Commit, apply_commit
 from shapegate_client.ddl import SLOTS_PREFIX, TAGS_PREFIX, local_name, print_drop, staged_name
 from shapegate_client.errors import StoreDamaged, StoreError, StoreFailed, StoreMissing, UnsafeName
 from shapegate_client.files import FileLock, create_private
-from shapegate_client.fold import Load
 from shapegate_client.home import lock_path
 from shapegate_client.uninterrupted import uninterrupted
 from shapegate_wire.identifier import parse_table
@@ -35,8 +33,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from shapegate_client.catalogue import StoredShape
+    from shapegate_client.commit import Moved
     from shapegate_client.ddl import TableLayout
-    from shapegate_client.fold import Batch, Key
+    from shapegate_client.fold import Batch
     from shapegate_client.home import StoreOwner
     from shapegate_client.state import Position
     from shapegate_client.subset import Ahead
@@ -53,33 +52,6 @@ PRAGMAS: Final = (
     "PRAGMA wal_autocheckpoint = 2000",
     "PRAGMA legacy_alter_table = ON",  # a rename must not touch, nor stumble over, the views on a table
 )
-
-
-class Aside(enum.Enum):
-    """How a commit that replaces a table finds the copy prepared aside."""
-
-    BEGIN = "begin"
-    """There is none yet: the batch is all of it."""
-    COMPLETE = "complete"
-    """The batch is the last part of it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """What is to become visible of one shape."""
-
-    layout: TableLayout
-    batch: Batch
-    position: Position
-    at: datetime.datetime
-    aside: Aside | None = None
-    """None changes the rows that are there; else they are replaced by the copy."""
-    ahead: tuple[Ahead, ...] | None = None
-    """The subsets whose rows are newer than the position from now on; None leaves those that are noted."""
-
-
-Moved = tuple[tuple["Key", ...], ...]
-"""For each step of a batch the rows that moves of it removed."""
 
 
 class Store:
@@ -166,7 +138,7 @@ class Store:
     async def stage(self, layout: TableLayout, batch: Batch, *, begin: bool, copy: bool = False) -> None:
         """Put a batch into the copy prepared aside; `begin` makes a new one, `copy` from the present rows.
 
-        Uses the batch up.
+        Raises Misread if the batch is not settled, and has changed nothing then.
         """
 
         def put() -> None:
@@ -174,9 +146,6 @@ class Store:
                 if begin:
                     rows.stage(db, layout, copy=copy)
                 rows.apply_batch(db, layout, staged_name(layout), batch)
-            for step in batch.steps:
-                if isinstance(step, Load):
-                    step.use_up()
 
         await self._run(put)
 
@@ -188,11 +157,14 @@ class Store:
         await self.commit((Commit(layout=layout, batch=batch, position=position, at=at, aside=aside),))
 
     async def commit(self, commits: Sequence[Commit]) -> tuple[Moved, ...]:
-        """Commit several shapes in one transaction; say for each what its moves removed."""
+        """Commit several shapes in one transaction; say for each what its moves removed.
+
+        Raises Misread if a batch is not settled, and has changed nothing then.
+        """
 
         def commit() -> tuple[Moved, ...]:
             with self._transaction() as db:
-                return tuple(_apply(db, each) for each in commits)
+                return tuple(apply_commit(db, each) for each in commits)
 
         return await self._run(commit)
 
@@ -265,21 +237,6 @@ class Store:
         except BaseException:
             db.rollback()
             raise
-
-
-def _apply(db: Database, commit: Commit) -> Moved:
-    layout = commit.layout
-    if commit.aside is None:
-        moved = rows.apply_batch(db, layout, layout.name, commit.batch)
-    else:
-        if commit.aside is Aside.BEGIN:
-            rows.stage(db, layout, copy=False)
-        moved = rows.apply_batch(db, layout, staged_name(layout), commit.batch)
-        rows.replace_rows(db, layout)
-    catalogue.write_position(db, layout.name, commit.position, commit.at)
-    if commit.ahead is not None:
-        write_ahead(db, layout.name, commit.ahead)
-    return moved
 
 
 def open_reader(path: Path, owner: StoreOwner) -> Database:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-from shapegate_client.decode import Inserts
+from shapegate_client.inserts import Inserts
 from shapegate_wire.message import Change, UpToDate
 from shapegate_wire.visibility import Visibility
 

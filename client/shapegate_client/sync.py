@@ -6,15 +6,16 @@ goes through `intake`.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, assert_never
 
 from shapegate_client.breaker import Draw
 from shapegate_client.config import LiveMode
-from shapegate_client.decode import Inserts
 from shapegate_client.errors import Unreachable
-from shapegate_client.event import Failed, Malformed, Woken
+from shapegate_client.event import Answered, Failed, Malformed, Woken, read_strictly
+from shapegate_client.inserts import Inserts, Misread
 from shapegate_client.intake import Intake
 from shapegate_client.listening import on_news
 from shapegate_client.prefetch import Prefetch
@@ -136,7 +137,13 @@ class ShapeSync:
         asked_at = self._clock.monotonic()
         answer = await self._unless_slept(self._ask(state))
         decide = partial(on_answer, state, asked_at=asked_at, at=self._clock.monotonic(), draw=self._draw())
-        return await self._take_in(decide(answer), decide)
+        try:
+            return await self._take_in(decide(answer), decide)
+        except Misread:
+            # Nothing was changed: what it says otherwise may make another step of it.
+            assert isinstance(answer, Answered)  # only a log has rows to be misread
+            answer = await asyncio.to_thread(read_strictly, answer)
+            return await self._take_in(decide(answer), decide)
 
     async def _listen(self, state: Streaming) -> Step:
         assert self._stream is not None  # it came with this state, and is closed by the step that ends it

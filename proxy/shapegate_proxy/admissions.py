@@ -40,7 +40,7 @@ class Admission:
     org: str | None
     """The organization that the path names, which is the token's; None if it names none."""
     origin: str | None
-    """The page that asks."""
+    """The page that asks, if it may read answers; any other one is as good as none."""
     table: str
     """The rest is for the observer: as the policy names it."""
     kind: Kind

@@ -8,6 +8,7 @@ no answer of it is given again, nor one that is being received at that moment.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.allowed_headers import client_headers
@@ -21,7 +22,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from shapegate_proxy.electric import Chunk, ElectricState, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, UpstreamAnswer, UpstreamClient
     from shapegate_proxy.upstream import UpstreamRequest
 
 GONE: Final = frozenset({400, 404, 409, 410})
@@ -67,20 +68,37 @@ class AnswerCache:
         """Look up an answer that may be given now; who holds on to it asks `valid` before each use."""
         return self._kept.find(request.key, self._monotonic())
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Give a kept answer, or ask for one and keep it while its reader takes it."""
         if request.live:
-            return self._noted(request, await self._client.ask(request))
+            noted = None if deliver is None else partial(self._deliver_noted, request, deliver)
+            return self._noted(request, await self._client.ask(request, noted))
         asked_at = self._monotonic()
         kept = self._kept.find(request.key, asked_at)
         if kept is not None:
             return kept.answer()
         since = self._rotations.count
-        answer = await self._client.ask(request)
+        delivered: list[UpstreamAnswer] = []
+
+        def pass_on(answer: UpstreamAnswer) -> None:
+            delivered.append(self._filling(request, answer, asked_at, since))
+            if deliver is not None:
+                deliver(delivered[0])
+
+        answer = await self._client.ask(request, None if deliver is None else pass_on)
+        return delivered[0] if delivered else self._filling(request, answer, asked_at, since)
+
+    def _filling(
+        self, request: UpstreamRequest, answer: UpstreamAnswer, asked_at: float, since: int
+    ) -> UpstreamAnswer:
+        """Let the reader of an answer fill the cache by taking it, if it may be kept."""
         if answer.status == 200:
             fill = self._begin(request, answer, asked_at, since)
             return answer if fill is None else _FillingAnswer(self, answer, fill)
         return self._noted(request, answer)
+
+    def _deliver_noted(self, request: UpstreamRequest, deliver: Deliver, answer: UpstreamAnswer) -> None:
+        deliver(self._noted(request, answer))
 
     def _noted(self, request: UpstreamRequest, answer: UpstreamAnswer) -> UpstreamAnswer:
         if answer.status in GONE:

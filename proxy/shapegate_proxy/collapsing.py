@@ -18,9 +18,9 @@ from shapegate_proxy.shared_stream import SharedStream, own_fault, take_ready
 from shapegate_proxy.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Mapping, Sequence
 
-    from shapegate_proxy.electric import Chunk, ElectricState, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, UpstreamAnswer, UpstreamClient
     from shapegate_proxy.upstream import UpstreamRequest
 
     Outcome: TypeAlias = UpstreamAnswer | Refused
@@ -35,17 +35,17 @@ class Collapsing:
         self._joinable: dict[Hashable, _Exchange] = {}
         self._running: set[_Exchange] = set()
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Join the exchange of this key, or begin it; a HEAD, and what has a body, goes its own way."""
         if request.method != "GET" or request.body is not None:
-            return await self._client.ask(request)
+            return await self._client.ask(request, deliver)
         exchange = self._joinable.get(request.key)
         if exchange is None:
             exchange = _Exchange(request.key, self._joinable, self._running)
             exchange.begin(self._client, request, self._bounds)
         elif exchange.stream is not None:
             return exchange.stream.join()
-        return await exchange.answer()
+        return await exchange.answer(deliver)
 
     async def state(self) -> ElectricState:
         """Ask how Electric is; never raises."""
@@ -74,7 +74,7 @@ class _Exchange:
         self.key = key
         self._joinable = joinable
         self._running = running
-        self._waiting: set[asyncio.Future[Outcome]] = set()
+        self._waiting: dict[asyncio.Future[Outcome], Deliver | None] = {}
         self._open = True
         self._over = False
         self.stream: SharedStream | None = None
@@ -86,13 +86,13 @@ class _Exchange:
         self._running.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(client, request, bounds))
 
-    async def answer(self) -> UpstreamAnswer:
-        """Wait for the head; the last one who is cancelled meanwhile ends the request.
+    async def answer(self, deliver: Deliver | None = None) -> UpstreamAnswer:
+        """Wait for the head, or have it delivered; the last one who is cancelled meanwhile ends the request.
 
         Raises UpstreamFault or UpstreamTimeout if no head comes.
         """
         head: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting.add(head)
+        self._waiting[head] = deliver
         try:
             outcome = await head
         except BaseException:
@@ -113,9 +113,10 @@ class _Exchange:
 
     async def _run(self, client: UpstreamClient, request: UpstreamRequest, bounds: SharingBounds) -> None:
         try:
-            answer = await client.ask(request)
+            answer = await client.ask(request, self._hand_out)
             try:
-                await self._bring(answer, bounds)
+                if not self._over:
+                    await self._bring(answer, bounds)
             finally:
                 answer.close()
         except Refused as exc:
@@ -126,25 +127,36 @@ class _Exchange:
 
     async def _bring(self, answer: UpstreamAnswer, bounds: SharingBounds) -> None:
         """Hand out an answer that is all there as such, and any other one as it comes."""
+        self._hand_out(answer)
+        if self._over:
+            return
         chunks: list[Chunk] = []
-        body = answer.take_whole()
-        if body is None:
-            try:
-                whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
-            except Refused:
-                self._share(answer, chunks, bounds)
-                raise
-        else:
-            whole = True
-            chunks.append(body)
+        try:
+            whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
+        except Refused:
+            self._share(answer, chunks, bounds)
+            raise
         if whole:
-            status, headers, framed = answer.status, answer.headers, answer.framed
-            self._settle()
-            for head in self._take_waiting():
-                head.set_result(WholeAnswer(status, headers, chunks, framed=framed))
+            self._hand_out_whole(answer, chunks)
             return
         await self._share(answer, chunks, bounds).pump(answer)
         self._settle()
+
+    def _hand_out(self, answer: UpstreamAnswer) -> None:
+        """Give an answer to all who wait if it is all there; else do nothing."""
+        body = None if self._over else answer.take_whole()
+        if body is not None:
+            self._hand_out_whole(answer, (body,))
+
+    def _hand_out_whole(self, answer: UpstreamAnswer, chunks: Sequence[Chunk]) -> None:
+        status, headers, framed = answer.status, answer.headers, answer.framed
+        self._settle()
+        waiting = self._take_waiting()
+        for head, deliver in waiting.items():
+            whole = WholeAnswer(status, headers, chunks, framed=framed)
+            if deliver is not None:
+                deliver(whole)
+            head.set_result(whole)
 
     def _share(self, answer: UpstreamAnswer, chunks: list[Chunk], bounds: SharingBounds) -> SharedStream:
         stream = SharedStream(answer, bounds, close_door=self._close_door, abandon=self.abort)
@@ -155,8 +167,8 @@ class _Exchange:
             stream.bring(chunk)
         return stream
 
-    def _take_waiting(self) -> list[asyncio.Future[Outcome]]:
-        waiting = [head for head in self._waiting if not head.done()]
+    def _take_waiting(self) -> Mapping[asyncio.Future[Outcome], Deliver | None]:
+        waiting = {head: deliver for head, deliver in self._waiting.items() if not head.done()}
         self._waiting.clear()
         return waiting
 
@@ -166,7 +178,7 @@ class _Exchange:
             if not isinstance(outcome, Refused):
                 outcome.close()
             return
-        self._waiting.discard(head)
+        self._waiting.pop(head, None)
         if self._waiting or self._over or (self.stream is not None and self.stream.body.readers):
             return
         self.abort()

@@ -12,13 +12,16 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shapegate_proxy.upstream import UpstreamRequest
 
 
 Chunk: TypeAlias = bytes | memoryview
 """A piece of a body; it does not change later."""
+
+Deliver: TypeAlias = "Callable[[UpstreamAnswer], None]"
+"""Takes an answer that is all there, or leaves it to whoever asked; see `UpstreamClient.ask`."""
 
 VERSION_MIN: Final = (1, 7, 12)
 """Earlier ones check their secret on some spellings of the path only (REQUIREMENTS S-01, PROTOCOL 8)."""
@@ -124,9 +127,11 @@ class UpstreamAnswer(Protocol):
 class UpstreamClient(Protocol):
     """Whoever brings a request to Electric."""
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send it and wait for the head of its answer, which the caller has to close.
 
+        `deliver` may be called before with an answer that is all there, at the moment it is: so nobody who
+        waits for it has to be woken first. It must not raise, and is not called once the caller is cancelled.
         Cancelled meanwhile, the request ends at Electric too. Raises UpstreamFault or UpstreamTimeout.
         """
 

@@ -17,7 +17,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from yarl import URL
 
-    from shapegate_proxy.electric import Chunk, UpstreamAnswer
+    from shapegate_proxy.electric import Chunk, Deliver, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -43,7 +43,7 @@ class ElectricClient:
         await self._pooled.close()
         await self._fresh.close()
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:  # noqa: ARG002  # the end shows only by waiting for it
         """Send one request and wait for the head of its answer.
 
         Electric closes a connection after 50 requests without a word, so one that ends before it answered
@@ -118,7 +118,6 @@ class _Answer:
     @property
     def status(self) -> int:
         return self._answer.status
-
 
     @property
     def framed(self) -> bool:

@@ -21,7 +21,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from yarl import URL
 
-    from shapegate_proxy.electric import UpstreamAnswer
+    from shapegate_proxy.electric import Deliver, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEALTH_BYTES_MAX: Final = 1024
@@ -59,7 +59,7 @@ class LeanClient:
         self._connecting: set[asyncio.Timeout] = set()
         self._closed = False
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send one request and wait for the head of its answer.
 
         Electric closes a connection after 50 requests without a word, so one that ends before it answered
@@ -71,8 +71,10 @@ class LeanClient:
         bodyless = request.method == "HEAD"
         connection = self._pooled() or await self._connect()
         exchange = Exchange(self._loop, connection, patience)
+        exchange.deliver = deliver
         connection.send(exchange, message, bodyless=bodyless)
         await exchange.head()
+        exchange.deliver = None
         if exchange.end is End.UNANSWERED:
             connection = await self._connect()
             exchange = Exchange(self._loop, connection, patience)

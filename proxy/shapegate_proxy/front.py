@@ -7,6 +7,7 @@ then there is no parser, no task and no request object for it, which is most of 
 from __future__ import annotations
 
 import asyncio
+import sys
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
@@ -38,6 +39,8 @@ KEPT_BACK_BYTES_MAX: Final = 64 * 1024
 """Pieces of a body leave together up to here."""
 AT_ONCE_MAX: Final = 16
 """So many requests that wait are answered before everybody else is looked at."""
+_JOINED: Final = (3, 12) <= sys.version_info < (3, 12, 9) or (3, 13) <= sys.version_info < (3, 13, 2)
+"""There asyncio does not say of `writelines` that a client takes nothing (CVE-2024-12254)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +313,10 @@ class Front(asyncio.Protocol):
         """Whether the client has to take something before more is sent."""
         return self._paused
 
+    def make_room_for_others(self) -> None:
+        """Count as one that idles, though an answer may have to wait: anybody is given a refusal."""
+        self._settings.places.end(self)
+
     def abort(self) -> None:
         """End the connection at once."""
         if self.transport is not None:
@@ -319,10 +326,12 @@ class Front(asyncio.Protocol):
         """Send; returns when more may be sent. Raises ConnectionResetError if the client is gone."""
         if self.transport is None or self.transport.is_closing():
             raise ConnectionResetError("The client went away")
-        if isinstance(pieces, list):
-            self.transport.writelines(pieces)
-        else:
+        if not isinstance(pieces, list):
             self.transport.write(pieces)
+        elif _JOINED:
+            self.transport.write(b"".join(pieces))
+        else:
+            self.transport.writelines(pieces)
         if self._paused:
             if self._drained is None:
                 self._drained = self._loop.create_future()
@@ -375,14 +384,26 @@ class _Responder:
         self._kept_back: list[Chunk] = []
         self._kept_back_bytes = 0
 
+    @property
+    def at_once(self) -> bool:
+        transport = self._front.transport
+        return transport is not None and not transport.is_closing() and not self._front.writing_paused
+
+    def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        if self._front.transport is not None:
+            self._front.transport.write(self._whole(status, head, body, request_id))
+
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        await self._front.send(self._whole(status, head, body, request_id))
+
+    def _whole(self, status: int, head: ClientHead, body: Chunk, request_id: str) -> bytes:
         fields = head.fields
         if status == 304:
             body = b""
         elif not head.framed:
             fields = f"{fields}content-length: {len(body)}\r\n"
         printed = self._printer.print(status, fields, origin=self._origin, request_id=request_id)
-        await self._front.send(printed + body)
+        return printed + body
 
     async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         self._chunked = status != 304 and not head.framed
@@ -419,5 +440,6 @@ class _Responder:
         body = answers.error_body(refused, request_id)
         fields = print_fields(answers.refusal_headers(refused, body))
         self._kept_back += (self._print(refused.status, fields, request_id), body)
+        self._front.make_room_for_others()
         await self.flush()
         return len(body)

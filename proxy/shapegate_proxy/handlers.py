@@ -64,6 +64,13 @@ class _Responder:
             await self.response.write(body)
         await self.response.write_eof()
 
+    @property
+    def at_once(self) -> bool:
+        return False
+
+    def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        raise NotImplementedError  # aiohttp waits to send
+
     async def flush(self) -> None:
         """Nothing is kept here: aiohttp sends a head with what comes first, or at once."""
 

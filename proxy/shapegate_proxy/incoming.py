@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -23,9 +23,9 @@ class Incoming:
     """The request target, character for character."""
     org: str | None
     """The organization that the path names; None for a path that leaves it to the token."""
-    values: Callable[[str], Sequence[str]]
+    values: Callable[[str], Sequence[str]] = field(repr=False)
     """All values of a header, by its name in lower case, in their order."""
-    query: Callable[[], Iterable[tuple[str, str]]]
+    query: Callable[[], Iterable[tuple[str, str]]] = field(repr=False)
     """The decoded parameters of the target, in their order."""
     read_body: Callable[[], Awaitable[bytes | None]]
     """Reads the whole body; None if there is none. Raises a Refused."""
@@ -57,6 +57,13 @@ class Responder(Protocol):
 
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         """Send a whole answer, instead of `begin` and what follows it."""
+
+    @property
+    def at_once(self) -> bool:
+        """Whether `answer_now` may be called: nothing that was sent before waits to be taken."""
+
+    def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+        """Send a whole answer as `answer` does, without waiting for its reader."""
 
     async def flush(self) -> None:
         """Send what was taken so far."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
@@ -11,6 +14,7 @@ if TYPE_CHECKING:
 
 KNOWN_SECONDS: Final = 10.0
 """How long a name is not looked up again: Electric closes connections after 50 requests, so many are made."""
+_UNDER_WAY: Final = frozenset({errno.EINPROGRESS, errno.EINTR})
 
 Found: TypeAlias = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
@@ -39,7 +43,7 @@ class Address:
             try:
                 sock.setblocking(False)
                 async with asyncio.timeout(seconds / len(addresses)):
-                    await asyncio.get_running_loop().sock_connect(sock, address)
+                    await _connect(sock, address)
             except OSError as exc:  # TimeoutError is one.
                 sock.close()
                 fault = exc
@@ -59,6 +63,30 @@ class Address:
                     self._found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
                     self._known_until = loop.time() + KNOWN_SECONDS
         return self._found
+
+
+async def _connect(sock: socket.socket, address: tuple[object, ...]) -> None:
+    """Connect, without what uvloop's `sock_connect` does: ask the resolver about each address again."""
+    loop = asyncio.get_running_loop()
+    if sys.platform == "win32":  # whose loop cannot wait for a socket to be writable
+        await loop.sock_connect(sock, address)
+        return
+    number = sock.connect_ex(address)
+    if number in _UNDER_WAY:
+        connected: asyncio.Future[None] = loop.create_future()
+        loop.add_writer(sock, _settle, connected)
+        try:
+            await connected
+        finally:
+            loop.remove_writer(sock)
+        number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if number:
+        raise OSError(number, os.strerror(number))  # of the class that fits the number
+
+
+def _settle(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _numeric(host: str, port: int) -> Sequence[Found]:

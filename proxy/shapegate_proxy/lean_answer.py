@@ -180,6 +180,7 @@ class AnswerReader:
         assert parser is not None
         if self.framing is not None:
             self.complete = True
-            self.keeps = not self._left_over and parser.should_keep_alive()
+            sure = self.framing is not Framing.FAULTY and not self._left_over
+            self.keeps = sure and parser.should_keep_alive()
         elif self._pieces:
             raise _Unreadable

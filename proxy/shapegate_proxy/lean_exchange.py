@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.electric import Chunk, Deliver
     from shapegate_proxy.lean_deadlines import Deadlines
 
 WAITING_BYTES_MAX: Final = 64 * 1024
@@ -57,6 +57,7 @@ class Exchange:
         "_pieces",
         "_waiter",
         "answered",
+        "deliver",
         "end",
         "framed",
         "headers",
@@ -76,6 +77,8 @@ class Exchange:
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self.answered = False
+        self.deliver: Deliver | None = None
+        """Whom to give the answer if it is all there before it is asked for."""
         self.end: End | None = None
         self.paused = False
         self.waiting_bytes = 0
@@ -160,6 +163,10 @@ class Exchange:
         """End; what has come can still be taken."""
         self._line = None
         self.end = end
+        waiter, deliver = self._waiter, self.deliver
+        if deliver is not None and end is End.WHOLE and waiter is not None and not waiter.cancelled():
+            self.deliver = None
+            deliver(self)
         self._wake()
 
     def _wake(self) -> None:

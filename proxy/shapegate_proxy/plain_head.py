@@ -8,7 +8,7 @@ request can be read in two ways (SECURITY I-19). Pure: no I/O, no clock.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import httptools
@@ -49,8 +49,8 @@ class PlainHead:
     target: str
     org: str | None
     """The organization that the path names."""
-    fields: dict[str, list[str]]
-    """All values of each header, by its name in lower case."""
+    fields: dict[str, list[str]] = field(repr=False)
+    """All values of each header, by its name in lower case; a token is among them."""
 
     def values(self, name: str) -> Sequence[str]:
         """Return all values of a header."""

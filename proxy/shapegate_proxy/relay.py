@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.allowed_headers import client_head
 from shapegate_proxy.errors import (
     OffsetOutOfBounds,
+    Refused,
     UpstreamBusy,
     UpstreamFault,
     UpstreamRefusedRequest,
@@ -24,10 +26,13 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
     from shapegate_proxy.incoming import Responder
     from shapegate_proxy.upstream import UpstreamRequest
 
+SHOWN: Final = frozenset({200, 304, 409})
+"""What of Electric's statuses a client sees; the others become answers of the gate."""
 ERROR_BYTES_MAX: Final = 16 * 1024
 RETRY_AFTER_SECONDS_MAX: Final = 300
 RETRY_AFTER_SECONDS_DEFAULT: Final = 5
@@ -44,7 +49,13 @@ class Progress:
     body_bytes: int = 0
     between_events: bool = False
     """Whether it is an event stream that could end here, as Electric ends one (PROTOCOL 3.6)."""
+    delivered: bool = False
+    """Whether the whole answer was sent before whoever waits for it was woken."""
     aborted: bool = False
+
+    def begin(self, status: int) -> None:
+        """Take note that the head is given to the responder now."""
+        self.status, self.head_at = status, time.monotonic()
 
 
 async def relay(
@@ -61,16 +72,27 @@ async def relay(
     Chunks pass as they come, and none is read before the last was taken (SECURITY I-22, REQUIREMENTS P-41).
     Raises a Refused; once `progress` has a status, the caller has to break the answer off.
     """
-    answer = await client.ask(built)
+
+    def deliver(answer: UpstreamAnswer) -> None:
+        """Send what is all there at the moment it is; what cannot be sent so is looked at again below."""
+        if answer.status not in SHOWN or not responder.at_once:
+            return
+        with suppress(Refused):
+            head = _head(built, answer, org_in_url=org_in_url)
+            body = answer.take_whole()
+            if body is not None:
+                progress.begin(answer.status)
+                progress.body_bytes, progress.delivered = len(body), True
+                responder.answer_now(answer.status, head, body, request_id=request_id)
+
+    answer = await client.ask(built, deliver)
     try:
-        if answer.status not in (200, 304, 409):
+        if progress.delivered:
+            return
+        if answer.status not in SHOWN:
             raise await _refusal(answer)
-        if answer.status == 304 and not _is_conditional(built):
-            raise UpstreamFault("Electric answered 304 to a request that was not conditional")
-        if not answer.framed and built.method != "HEAD" and answer.status != 304:
-            raise UpstreamFault("Electric's answer does not say its end, or says it twice")
-        head = client_head(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
-        progress.status, progress.head_at = answer.status, time.monotonic()
+        head = _head(built, answer, org_in_url=org_in_url)
+        progress.begin(answer.status)
         body = answer.take_whole()
         if body is not None:
             await responder.answer(answer.status, head, body, request_id=request_id)
@@ -87,6 +109,15 @@ async def relay(
         await responder.end()
     finally:
         answer.close()
+
+
+def _head(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -> ClientHead:
+    """Choose what the client gets of the head of an answer that may be shown. Raises UpstreamFault."""
+    if answer.status == 304 and not _is_conditional(built):
+        raise UpstreamFault("Electric answered 304 to a request that was not conditional")
+    if not answer.framed and built.method != "HEAD" and answer.status != 304:
+        raise UpstreamFault("Electric's answer does not say its end, or says it twice")
+    return client_head(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
 
 
 def _is_conditional(built: UpstreamRequest) -> bool:

@@ -217,7 +217,7 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         built=built,
         target=incoming.target,
         org=incoming.org,
-        origin=next(iter(incoming.values("origin")), None),
+        origin=next((page for page in incoming.values("origin")[:1] if page in services.origins), None),
         table=confined.table.to_sql(),
         kind=kind_of(asked),
         offset=str(asked.offset),

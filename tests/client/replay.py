@@ -14,6 +14,7 @@ from shapegate_client.event import (
     Event,
     Failed,
     HeadersLost,
+    KeptAlive,
     Malformed,
     News,
     NoContent,
@@ -91,6 +92,7 @@ NEWS: tuple[News, ...] = (
     arrived(change(1, "20_0"), up_to=20),
     arrived(up_to=10),
     Arrived((insert(1), MustRefetch())),
+    KeptAlive(),
     *(StreamEnded(ending) for ending in Ending),
     *(StreamEnded(ending, half_received=True) for ending in Ending),
     Malformed("html"),
@@ -129,7 +131,7 @@ def observed() -> dict[type[Event], dict[type[State], set[str]]]:
     """What the code does: the steps that each event leads to in each state, over all examples."""
     table: dict[type[Event], dict[type[State], set[str]]] = {}
     for kind in get_args(Event):
-        for state in STATES:
+        for state in (*STATES, replace(STREAMING, delivered=True, partial=True)):
             for event in EVENTS[type(state)]:
                 if type(event) is kind:
                     cell = table.setdefault(kind, {}).setdefault(type(state), set())

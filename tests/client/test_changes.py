@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shapegate_client.changes import read_changes
-from shapegate_client.decode import PIECE_BYTES, read_log
+from shapegate_client.decode import read_log
+from shapegate_client.inserts import PIECE_BYTES
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.message import Message, parse_body
-from tests.client.test_decode import ODD_VALUES
+from tests.client.snapshots import ODD_VALUES
 
 CHANGE: dict[str, object] = {"key": "k", "value": {"id": "1", "title": None}}
 HEADERS: dict[str, object] = {

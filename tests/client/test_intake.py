@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shapegate_client.decode import Inserts
 from shapegate_client.errors import StoreFailed
+from shapegate_client.fold import Load
+from shapegate_client.inserts import Inserts, Misread, look_for_inserts
 from shapegate_client.intake import PART_ROWS, Intake, SubsetBehind
 from shapegate_client.store import Store
 from shapegate_client.watch import CommittedBatch
@@ -35,7 +37,7 @@ from tests.client.ports import HeldClock
 from tests.client.test_tagging import Model, messages, tagged
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
     from pathlib import Path
 
     from shapegate_wire.message import Message
@@ -92,21 +94,65 @@ async def test_L_07_more_rows_than_the_bound_wait_on_disk(tmp_path: Path) -> Non
         assert titles(store) == dict.fromkeys([*range(3, 30), 99], "title")
 
 
-async def test_a_new_copy_takes_rows_in_smaller_parts_and_uses_them_up(tmp_path: Path) -> None:
+def part(ids: Iterable[int], **odd: str) -> Inserts:
+    """A part of a snapshot that was not read yet; `odd` is in its middle row."""
+    values = [{"id": str(row), "title": f"title {row}", "done": "t"} for row in ids]
+    values[len(values) // 2] |= odd
+    headers = {"operation": "insert", "relation": ["public", "items"]}
+    printed = [{"key": f"k{value['id']}", "value": value, "headers": headers} for value in values]
+    body = json.dumps(printed, separators=(",", ":")).encode()
+    found = look_for_inserts(body, len(body), SCHEMA)
+    assert found is not None
+    return found
+
+
+async def test_a_new_copy_takes_rows_in_smaller_parts(tmp_path: Path) -> None:
     async with opened(tmp_path / "s.sqlite3", rows_max=10 * PART_ROWS) as (store, intake):
-        columns = tuple(sorted(SCHEMA, key=lambda column: column.name))
         ids = range(PART_ROWS)
-        values = [
-            list(ids) if column.name == "id" else [f"{column.name} {n}" for n in ids] for column in columns
-        ]
-        part = Inserts(columns=columns, keys=[], relations=frozenset(), values=values)
-        await intake.take([part], position("0_0"), up_to_date=False)
+        await intake.take([part(ids)], position("0_0"), up_to_date=False)
         assert len(intake.held) == 0
         await take(intake, "0_inf")
         assert titles(store) == {n: f"title {n}" for n in ids}
-        assert not any(values)
         await take(intake, "5_0", *map(delete, ids), up_to_date=False)
         assert len(intake.held) == PART_ROWS
+
+
+@pytest.mark.parametrize("up_to_date", [False, True])
+@pytest.mark.parametrize("rows_max", [10, 1_000_000])
+async def test_L_01_a_part_that_is_misread_has_changed_nothing(
+    tmp_path: Path, rows_max: int, *, up_to_date: bool
+) -> None:
+    async with opened(tmp_path / "s.sqlite3", rows_max=rows_max) as (store, intake):
+        await intake.take([part(range(20))], position("0_0"), up_to_date=False)
+        held = intake.held
+        with pytest.raises(Misread):
+            await intake.take([part(range(600), done="maybe")], position("0_1"), up_to_date=up_to_date)
+        assert titles(store) is None
+        assert intake.held is held
+        await intake.take([part(range(10, 30))], position("0_1"), up_to_date=True)
+        assert titles(store) == {n: f"title {n}" for n in range(30)}
+
+
+async def test_what_waits_in_memory_was_read_before(tmp_path: Path) -> None:
+    """An answer that was misread is to be known as such before the next one is asked for."""
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await intake.take([part(range(5))], position("0_0"), up_to_date=False)
+        (step,) = intake.held.steps
+        assert isinstance(step, Load)
+        assert step.rows.read is not None
+        await take(intake, "0_inf")
+        assert titles(store) == {n: f"title {n}" for n in range(5)}
+
+
+async def test_the_keys_of_inserts_that_replace_nothing_are_told(tmp_path: Path) -> None:
+    async with opened(tmp_path / "s.sqlite3") as (store, intake):
+        await take(intake, "0_inf", insert(1))
+        batch = await intake.take([part(range(2, 4))], position("5_0"), up_to_date=True)
+        assert batch is not None
+        assert batch.inserted == ((2,), (3,))
+        with pytest.raises(Misread):
+            await intake.take([part(range(4, 6), id="x")], position("6_0"), up_to_date=True)
+        assert titles(store) == {1: "title", 2: "title 2", 3: "title 3"}
 
 
 async def test_L_04_C_18_a_restart_keeps_the_rows_before_until_the_new_copy_is_complete(
@@ -143,16 +189,17 @@ async def test_L_01_a_message_that_does_not_fit_changes_nothing(tmp_path: Path) 
         assert titles(store) == {1: "title"}
 
 
-async def test_a_part_that_could_not_be_put_aside_stops_the_commit(tmp_path: Path) -> None:
+async def test_a_part_that_could_not_be_put_aside_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite3"
     async with opened(path, rows_max=1) as (store, intake):
         await take(intake, "0_inf", insert(1))
         with contextlib.closing(sqlite3.connect(path)) as theirs:
             theirs.execute("CREATE VIEW _shapegate_staged_items AS SELECT 1")
-        await take(intake, "5_0", insert(2), up_to_date=False)
         with pytest.raises(StoreFailed):
-            await take(intake, "6_0", insert(3))
+            await take(intake, "5_0", insert(2), up_to_date=False)
         assert titles(store) == {1: "title"}
+        await take(intake, "6_0", insert(3))
+        assert titles(store) == {1: "title", 3: "title"}
 
 
 async def test_C_48_a_commit_says_which_rows_and_transactions_it_holds(tmp_path: Path) -> None:

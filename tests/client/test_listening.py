@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_client.event import Arrived, Ending, Malformed, StreamEnded, Woken
+from shapegate_client.event import Arrived, Ending, KeptAlive, Malformed, StreamEnded, Woken
 from shapegate_client.listening import SHORT_STREAM_SECONDS
 from shapegate_client.state import (
     EMPTY_STREAMS_MAX,
@@ -48,6 +48,17 @@ def listening(at: str = "10_0") -> Streaming:
     found = take(LIVE, opened(at))
     assert isinstance(found, Listen)
     return found.state
+
+
+def test_a_comment_of_an_idle_stream_says_that_the_rows_are_up_to_date() -> None:
+    found = take(STREAMING, KeptAlive())
+    assert isinstance(found, Deliver)
+    assert (found.state, found.messages, found.up_to_date) == (STREAMING, (), True)
+
+
+def test_C_44_a_comment_within_a_batch_commits_nothing() -> None:
+    _, state = deliver(STREAMING, arrived(change(1, "20_0")))
+    assert take(state, KeptAlive()) == Listen(state=state)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_client.event import Arrived, Malformed
+from shapegate_client.event import Arrived, KeptAlive, Malformed
 from shapegate_client.stream import MESSAGES_MAX, StreamReader
 from shapegate_wire.message import Change, MustRefetch, UpToDate
 
@@ -29,6 +29,12 @@ RECORDED = (
 
 
 def read(*blocks: bytes, event_bytes_max: int = 10_000) -> list[Arrived | Malformed]:
+    """What is said of messages; comments are left out."""
+    news = read_all(*blocks, event_bytes_max=event_bytes_max)
+    return [each for each in news if not isinstance(each, KeptAlive)]
+
+
+def read_all(*blocks: bytes, event_bytes_max: int = 10_000) -> list[Arrived | KeptAlive | Malformed]:
     reader = StreamReader(event_bytes_max=event_bytes_max)
     return [news for block in blocks for news in reader.feed(block)]
 
@@ -75,6 +81,46 @@ def test_a_must_refetch_arrives_at_once() -> None:
 def test_L_07_a_batch_too_long_to_be_held_arrives_in_parts() -> None:
     news = read(b"".join(insert(row) for row in range(MESSAGES_MAX + 5)) + UP_TO_DATE)
     assert [len(each.messages) for each in news if isinstance(each, Arrived)] == [MESSAGES_MAX, 6]
+
+
+KEEP_ALIVE = b": keep-alive\n\n"
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        (KEEP_ALIVE,),
+        (b":\n\n",),
+        (b": one\r\n: two\r\n\r\n",),
+        (UP_TO_DATE, KEEP_ALIVE),
+        (UP_TO_DATE[:-1], UP_TO_DATE[-1:], KEEP_ALIVE),
+        (UP_TO_DATE.replace(b"\n", b"\r\n"), KEEP_ALIVE),
+        (insert(1), UP_TO_DATE, KEEP_ALIVE),
+    ],
+)
+def test_a_comment_between_batches_says_that_there_is_nothing_to_say(blocks: tuple[bytes, ...]) -> None:
+    assert read_all(*blocks)[-1] == KeptAlive()
+    assert read_all(*blocks, KEEP_ALIVE)[-2:] == [KeptAlive(), KeptAlive()]
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        (insert(1), KEEP_ALIVE),
+        (insert(1)[:-1], KEEP_ALIVE),
+        (insert(1)[:-2], KEEP_ALIVE),
+        (b"data: ", KEEP_ALIVE),
+        (b":", b": keep-alive\n\n"),
+        (b": keep-alive\n",),
+        (KEEP_ALIVE + insert(1),),
+        (insert(1) + KEEP_ALIVE,),
+        (b"keep-alive\n\n",),
+        (b"\n\n",),
+        (b"",),
+    ],
+)
+def test_C_44_no_comment_within_a_batch_or_a_message_says_so(blocks: tuple[bytes, ...]) -> None:
+    assert not [each for each in read_all(*blocks) if isinstance(each, KeptAlive)]
 
 
 @pytest.mark.parametrize(

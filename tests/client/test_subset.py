@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_client.decode import Inserts
+from shapegate_client.inserts import Inserts
 from shapegate_client.subset import Ahead, admit, still_ahead
 from shapegate_wire.message import (
     Change,
@@ -65,7 +65,7 @@ def test_C_47_a_row_whose_change_names_no_transaction_is_the_streams_from_then_o
 
 
 def test_C_47_no_subset_outlives_a_run_of_rows_whose_keys_are_not_read() -> None:
-    rows = Inserts(columns=(), keys=(), relations=frozenset(), values=[[1]])
+    rows = Inserts(columns=(), relation=None, count=1, read=([1],))
     later = change("a", 9, value="seen")
     admitted = admit([rows, later], (ahead("a"),))
     assert admitted.messages == (rows, later)

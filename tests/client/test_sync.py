@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from shapegate_client import Session, ShapeDefinition
 from shapegate_client.errors import BadAnswers, ClientError, RequestLoop, StaleAnswers, UnsafeName
 from shapegate_client.intake import INLINE_MESSAGES_MAX
 from tests.client.ports import FixedCredentials, HeldClock
-from tests.client.servers import SCHEMA, Gate, served, status
+from tests.client.servers import POLL_SECONDS, SCHEMA, Gate, served, status
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,6 +94,56 @@ async def test_C_16_a_cache_that_serves_a_dead_log_is_blamed(tmp_path: Path) -> 
         return await scripted(row())(request)
 
     assert isinstance(await error_of(tmp_path, answer), StaleAnswers)
+
+
+def snapshot(odd: dict[str, object], count: int = 1_000) -> Responder:
+    """A snapshot as it is printed, with something odd in its midst, and its end."""
+    messages = [{**row(id=str(number)), "key": f"k{number}"} for number in range(count)]
+    messages[count // 2] = odd
+    messages.append({"headers": {"control": "up-to-date"}})
+    printed = json.dumps(messages, separators=(",", ":"))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query["offset"] != "-1":
+            await asyncio.sleep(POLL_SECONDS)
+        response = await scripted()(request)
+        return web.Response(text=printed, headers={**response.headers, "electric-up-to-date": ""})
+
+    return answer
+
+
+async def test_rows_that_do_not_look_like_the_others_are_taken_in_with_them(tmp_path: Path) -> None:
+    gate = Gate()
+    later = {**row(id="7000"), "headers": {"operation": "insert", "lsn": "5", "op_position": 1}}
+    gate.failing = snapshot(later)
+    async with (
+        served(gate.app) as url,
+        Session.open(url, FixedCredentials(), home=tmp_path, clock=HeldClock()) as session,
+    ):
+        await session.subscribe(ITEMS)
+        await session.up_to_date(timeout=10)
+        assert {each["id"] for each in session.db["items"].rows} == {*range(1_000), 7_000} - {500}
+        assert len([each for each in gate.requests if each["offset"] == "-1"]) == 1
+
+
+async def test_a_must_refetch_between_rows_is_not_overlooked(tmp_path: Path) -> None:
+    gate = Gate()
+    gate.create("acme", "items", {1: "anew"})
+    gate.failures.append(snapshot({"headers": {"control": "must-refetch"}}))
+    async with (
+        served(gate.app) as url,
+        Session.open(url, FixedCredentials(), home=tmp_path, clock=HeldClock()) as session,
+    ):
+        await session.subscribe(ITEMS)
+        await session.up_to_date(timeout=10)
+        assert [each["title"] for each in session.db["items"].rows] == ["anew"]
+
+
+@pytest.mark.parametrize("odd", [row(table="users"), row(id="one"), row(done="maybe"), row(other="x")])
+async def test_L_01_L_08_one_row_that_does_not_fit_keeps_all_of_its_answer_out(
+    tmp_path: Path, odd: dict[str, object]
+) -> None:
+    assert isinstance(await error_of(tmp_path, snapshot(odd)), BadAnswers)
 
 
 async def test_L_08_columns_that_differ_in_case_only_stop_the_shape(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from shapegate_client import ClientSettings, Session, ShapeDefinition
+from shapegate_client import ClientSettings, Live, Session, ShapeDefinition
 from shapegate_client.config import LiveMode
 from shapegate_client.errors import BadAnswers, HeadersMissing, ShapeRefused
 from tests.client.ports import FixedCredentials, HeldClock
@@ -24,6 +24,7 @@ from tests.client.streaming import (
 )
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import AsyncIterator
     from pathlib import Path
 
@@ -214,6 +215,43 @@ async def test_a_silent_stream_is_left_and_a_plain_request_comes_next(tmp_path: 
         await asked(gate, 4)
     assert "live" not in gate.requests[3]
     assert gate.requests[3]["offset"] == gate.requests[2]["offset"]
+
+
+class HeardClock(HeldClock):
+    """Tells when it was looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = asyncio.Event()
+
+    def now(self) -> datetime.datetime:
+        self.looked.set()
+        return super().now()
+
+
+async def test_an_idle_stream_keeps_the_rows_known_as_up_to_date(tmp_path: Path) -> None:
+    gate, clock, later = gate_with_rows(), HeardClock(), asyncio.Event()
+
+    async def idle(request: web.Request) -> web.StreamResponse:
+        response = await opened(request, request.query["handle"], request.query["offset"])
+        await later.wait()
+        await response.write(KEEP_ALIVE)
+        await asyncio.Event().wait()
+        return response
+
+    gate.streaming = idle
+    async with following(gate, tmp_path, clock=clock) as session:
+        await asked(gate, 3)
+        before = session.progress[0].up_to_date_at
+        assert before == clock.now()
+        clock.advance(1)
+        later.set()
+        async with asyncio.timeout(WAIT):
+            while session.progress[0].up_to_date_at == before:
+                clock.looked.clear()
+                await clock.looked.wait()
+        assert isinstance(session.status, Live)
+        assert gate.live_modes() == ["sse"]
 
 
 async def test_C_24_after_a_sleep_the_stream_is_left_and_a_plain_request_comes_next(tmp_path: Path) -> None:

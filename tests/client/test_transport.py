@@ -11,7 +11,6 @@ from aiohttp import web
 from yarl import URL
 
 from shapegate_client.config import ClientSettings
-from shapegate_client.decode import Inserts
 from shapegate_client.event import (
     Answer,
     Answered,
@@ -20,6 +19,7 @@ from shapegate_client.event import (
     Ending,
     Failed,
     HeadersLost,
+    KeptAlive,
     Malformed,
     News,
     Rejected,
@@ -27,6 +27,7 @@ from shapegate_client.event import (
     StreamOpened,
     Unauthorized,
 )
+from shapegate_client.inserts import Inserts
 from shapegate_client.principal import AccessToken
 from shapegate_client.transport import Transport, open_http
 from shapegate_wire.offset import BEFORE_ALL, Offset
@@ -157,7 +158,8 @@ BATCH = inserted(1, "a", lsn="11", op_position=0) + up_to_date(11)
 async def test_a_stream_is_asked_for_by_name_and_read_to_its_end() -> None:
     answer, news, request = await listen(streamed(KEEP_ALIVE, BATCH, KEEP_ALIVE))
     assert isinstance(answer, StreamOpened)
-    assert [type(each) for each in news] == [Arrived, StreamEnded]
+    # How many comments are seen as such depends on how the bytes come.
+    assert [type(each) for each in news if not isinstance(each, KeptAlive)] == [Arrived, StreamEnded]
     assert news[-1] == StreamEnded(Ending.CLOSED)
     assert request is not None
     assert request.headers["accept"] == "text/event-stream"
@@ -167,7 +169,7 @@ async def test_a_stream_is_asked_for_by_name_and_read_to_its_end() -> None:
 async def test_C_43_a_stream_may_arrive_byte_by_byte() -> None:
     whole = await listen(streamed(BATCH))
     dripped = await listen(streamed(*(bytes([byte]) for byte in KEEP_ALIVE + BATCH)))
-    assert dripped[1] == whole[1]
+    assert [each for each in dripped[1] if not isinstance(each, KeptAlive)] == whole[1]
 
 
 async def test_C_44_a_cut_stream_gives_what_was_whole_and_then_its_end() -> None:

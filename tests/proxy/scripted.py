@@ -14,7 +14,7 @@ from shapegate_proxy.upstream import UpstreamRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shapegate_proxy.electric import Chunk, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, UpstreamAnswer, UpstreamClient
 
 KEPT_HEADERS = {
     "content-type": "application/json; charset=utf-8",
@@ -111,7 +111,7 @@ class ScriptedClient:
     asked: list[Asked] = field(default_factory=list)
     closed: bool = False
 
-    async def ask(self, request: UpstreamRequest) -> UpstreamAnswer:
+    async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         asked = Asked(request, asyncio.get_running_loop().create_future())
         self.asked.append(asked)
         try:

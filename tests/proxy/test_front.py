@@ -13,6 +13,7 @@ from aiohttp import web
 
 from shapegate_proxy.connection import Connection
 from shapegate_proxy.front import AT_ONCE_MAX, Front
+from shapegate_proxy.limit_settings import LimitSettings
 from shapegate_proxy.observe import Decision
 from tests.proxy.builders import ACME, GLOBEX, LOG_HEADERS, Gate, gate, log_answer
 from tests.proxy.raw import SECONDS, TARGET, answered, dial, get
@@ -31,6 +32,24 @@ HEALTH = get(target="/health")
 async def running(tmp_path: Path) -> AsyncIterator[Gate]:
     async with gate(log_answer, tmp_path) as found:
         yield found
+
+
+def the_front() -> Front:
+    """Find the one that has a connection."""
+    (found,) = (front for front in alive(Front) if front.transport is not None)
+    return found
+
+
+def waiting(front: Front) -> int:
+    """Say how much the system did not take yet of what is sent."""
+    assert front.transport is not None
+    return front.transport.get_write_buffer_size()
+
+
+def send_little(front: Front) -> None:
+    """Let the system take little of what is sent."""
+    assert front.transport is not None
+    front.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
 
 
 async def test_a_plain_request_is_answered_without_aiohttp(running: Gate) -> None:
@@ -160,21 +179,39 @@ async def test_I_08_who_idles_and_leaves_the_last_answer_lie_loses_the_connectio
         return web.Response(body=body, headers=LOG_HEADERS)
 
     async with (
-        gate(answer, tmp_path, idle_seconds=0.1, stall_seconds=0.1) as running,
+        gate(answer, tmp_path, idle_seconds=0.5, stall_seconds=0.1) as running,
         dial(running.url, receive_bytes=4_096) as peer,
     ):
         await peer.send(get(target=f"{TARGET}&where=1"))
         await answered(peer)
-        (front,) = alive(Front)
-        assert front.transport is not None
-        front.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+        front = the_front()
+        send_little(front)
         await peer.send(get())
         async with asyncio.timeout(SECONDS):
-            while not front.transport.get_write_buffer_size():  # noqa: ASYNC110  # nobody tells
+            while not waiting(front):  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0)
             assert not front.writing_paused
             while front.transport is not None:  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0.01)
+
+
+async def test_I_08_who_leaves_refusals_lie_makes_room_for_others(tmp_path: Path) -> None:
+    async with (
+        gate(log_answer, tmp_path, limits=LimitSettings(connections=1)) as running,
+        dial(running.url, receive_bytes=4_096) as idle,
+    ):
+        refused = b"GET /v1/shape HTTP/1.1\r\nhost: gate\r\n\r\n"
+        await idle.send(refused)
+        await answered(idle)
+        front = the_front()
+        send_little(front)
+        await idle.send(refused * 400)
+        async with asyncio.timeout(SECONDS):
+            while not front.writing_paused:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0)
+        async with dial(running.url) as other:
+            await other.send(get())
+            assert (await answered(other))[0] == 200
 
 
 @pytest.mark.parametrize("last", [b"", HEALTH])

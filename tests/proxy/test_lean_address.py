@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -87,6 +88,38 @@ async def test_a_name_without_addresses_is_an_error(monkeypatch: pytest.MonkeyPa
     Names(monkeypatch)
     with pytest.raises(OSError, match="no address"):
         await Address("electric", 1).dial(5)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "255.255.255.255"])
+async def test_who_refuses_later_or_at_once_is_an_error(host: str) -> None:
+    with pytest.raises(OSError, match=r"\w"):
+        await Address(host, 1).dial(5)
+
+
+async def test_a_dial_that_is_cancelled_leaves_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[socket.socket] = []
+
+    class Kept(socket.socket):
+        def __init__(self, *of: int) -> None:
+            super().__init__(*of)
+            made.append(self)
+
+        def connect_ex(self, _address: object, /) -> int:
+            return errno.EINPROGRESS  # and nobody answers
+
+        def getsockopt(self, *_of: int) -> int:  # type: ignore[override]  # no more is asked for here
+            raise AssertionError
+
+    # A socket that is not connected counts as writable, so nobody is told that it is.
+    monkeypatch.setattr(asyncio.get_running_loop(), "add_writer", lambda *_: None)
+    monkeypatch.setattr(socket, "socket", Kept)
+    dialling = asyncio.create_task(Address("127.0.0.1", 1).dial(5))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    dialling.cancel()
+    await asyncio.wait([dialling])
+    assert dialling.cancelled()
+    assert [sock.fileno() for sock in made] == [-1]
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64])

@@ -57,6 +57,11 @@ def read(pieces: Iterable[bytes], *, bodyless: bool = False) -> Outcome:
     return outcome
 
 
+def test_W_03_who_frames_in_a_doubtful_way_is_not_asked_again_on_this_connection() -> None:
+    outcome = read([HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n"])
+    assert (outcome.framing, outcome.complete, outcome.kept) == (Framing.FAULTY, True, False)
+
+
 def split(data: bytes, places: Iterable[int]) -> list[bytes]:
     edges = sorted({0, len(data), *(place % len(data) for place in places)})
     return [data[start:end] for start, end in pairwise(edges)]

@@ -55,10 +55,10 @@ def test_nobody_makes_room_while_a_request_is_under_way_there() -> None:
     assert places.enter(Peer())
 
 
-ACTS = st.lists(st.tuples(st.sampled_from(["enter", "begin", "end", "leave"]), st.integers(0, 5)), max_size=60)
+ACT = st.tuples(st.sampled_from(["enter", "begin", "end", "leave"]), st.integers(0, 5))
 
 
-@given(ACTS)
+@given(st.lists(ACT, max_size=60))
 def test_places_are_taken_and_freed_whatever_the_order(acts: list[tuple[str, int]]) -> None:
     places, peers = Places(3), [Peer() for _ in range(6)]
     there: set[Peer] = set()

@@ -12,7 +12,9 @@ from yarl import URL
 
 from shapegate_proxy.config import IssuerConfig, Secret
 from shapegate_proxy.errors import Refused
+from shapegate_proxy.incoming import Incoming
 from shapegate_proxy.keys import FixedKey, bind_secret
+from shapegate_proxy.plain_head import HeadReader
 from shapegate_proxy.proven import ProvenTokens
 from shapegate_proxy.tokens import TrustedIssuer, Verifier, bearer_token
 from tests.proxy.builders import AUDIENCE, ISSUER, NOW, SECRET, Clock, claims, gate_before, serve, token
@@ -124,3 +126,23 @@ async def test_J_16_what_is_remembered_of_a_token_is_not_the_token() -> None:
     remembered = repr(proven.__dict__)
     assert len(proven) == 1
     assert not any(secret in remembered for secret in secrets_of(good))
+
+
+def test_J_16_a_request_as_it_came_in_does_not_print_its_token() -> None:
+    head = f"GET /v1/shape HTTP/1.1\r\nhost: gate\r\nauthorization: Bearer {GOOD}\r\n\r\n"
+    plain = HeadReader().read(head.encode())
+    assert plain is not None
+
+    async def read_body() -> bytes | None:
+        return None
+
+    incoming = Incoming(
+        method="GET",
+        target=plain.target,
+        org=None,
+        values=plain.values,
+        query=lambda: (),
+        read_body=read_body,
+        peer=lambda: None,
+    )
+    assert not any(secret in f"{plain!r} {incoming!r}" for secret in secrets_of(f"Bearer {GOOD}"))
