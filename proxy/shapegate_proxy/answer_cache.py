@@ -85,7 +85,12 @@ class AnswerCache:
             if deliver is not None:
                 deliver(delivered[0])
 
-        answer = await self._client.ask(request, None if deliver is None else pass_on)
+        try:
+            answer = await self._client.ask(request, None if deliver is None else pass_on)
+        except BaseException:
+            for left in delivered:  # Nobody else knows of it who could close it.
+                left.close()
+            raise
         return delivered[0] if delivered else self._filling(request, answer, asked_at, since)
 
     def _filling(

@@ -63,6 +63,12 @@ class Collapsing:
         return len(self._running)
 
 
+def _wake(outcomes: Sequence[tuple[asyncio.Future[Outcome], UpstreamAnswer]]) -> None:
+    for head, outcome in outcomes:
+        if not head.done():
+            head.set_result(outcome)
+
+
 class _Exchange:
     """One request to Electric, and who waits for the head of its answer."""
 
@@ -151,12 +157,14 @@ class _Exchange:
     def _hand_out_whole(self, answer: UpstreamAnswer, chunks: Sequence[Chunk]) -> None:
         status, headers, framed = answer.status, answer.headers, answer.framed
         self._settle()
-        waiting = self._take_waiting()
-        for head, deliver in waiting.items():
+        outcomes = []
+        for head, deliver in self._take_waiting().items():
             whole = WholeAnswer(status, headers, chunks, framed=framed)
             if deliver is not None:
                 deliver(whole)
-            head.set_result(whole)
+            outcomes.append((head, whole))
+        # Who has the answer is not in the way of who waits for it: uvloop sends before the next round.
+        asyncio.get_running_loop().call_soon(_wake, outcomes)
 
     def _share(self, answer: UpstreamAnswer, chunks: list[Chunk], bounds: SharingBounds) -> SharedStream:
         stream = SharedStream(answer, bounds, close_door=self._close_door, abandon=self.abort)

@@ -167,6 +167,8 @@ class Exchange:
         if deliver is not None and end is End.WHOLE and waiter is not None and not waiter.cancelled():
             self.deliver = None
             deliver(self)
+            self._loop.call_soon(self._wake)  # uvloop sends before that, not before what is ready now
+            return
         self._wake()
 
     def _wake(self) -> None:
