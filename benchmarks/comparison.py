@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.cost_model import idle_bytes, predict
+from benchmarks.cost_model import predict
 from benchmarks.workload import Deployment, Electric, Workload
 
 if TYPE_CHECKING:
@@ -129,11 +129,6 @@ def compare(point: Point, measured: Measured, costs: Costs) -> tuple[Compared, .
         ),
         Compared(name="CPU, cores", predicted=made.cores, measured=measured.cores),
         Compared(name="memory, MB", predicted=made.memory_bytes / 1e6, measured=measured.memory_bytes / 1e6),
-        Compared(
-            name="memory gained by the load, MB",
-            predicted=(made.memory_bytes - idle_bytes(deployment, costs)) / 1e6,
-            measured=(measured.memory_bytes - measured.base_bytes) / 1e6,
-        ),
         Compared(name="bodies, KB/s", predicted=made.body_bytes / 1e3, measured=measured.body_bytes / 1e3),
     )
 

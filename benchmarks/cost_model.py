@@ -258,7 +258,7 @@ def _flow(
         electric_syncs += (parts - 1) * first_of(by_part, electric.fresh_seconds)
     if deployment.collapse:
         newcomers = places * (at_place * behind + first_of(at_place * (1 - behind), wait))
-        groups = places * _groups(kind, newcomers / places, begun, places, electric)
+        groups = places * _groups(kind, first_of(at_place, wait), at_place, places, electric)
         upstream_live = min(kind.followers * polls + begun * (1 + behind), groups * polls + newcomers)
         # Who begins anew waits beside the others until the next answer, if there are others.
         beside = 1 - places / kind.followers
@@ -286,21 +286,21 @@ def _flow(
     )
 
 
-def _groups(kind: _Followed, newcomers: float, begun: float, places: float, electric: Electric) -> float:
+def _groups(kind: _Followed, formed: float, begun: float, places: float, electric: Electric) -> float:
     """Return into how many groups of one cursor the followers in one process fall.
 
-    Who begins anew has no cursor at first. If that of the others is ahead, those who begin within the same
-    poll are a group of their own until the last of them leaves.
+    So many begin there per second, and `formed` as many groups: those who begin within the same poll have one
+    cursor. If that of the others is ahead, they stay a group of their own until the last of them leaves.
     """
     if not electric.cursors_apart or not begun:
         return 1.0
     members = kind.followers / places
     within = kind.changes * electric.long_poll_seconds
-    doubled = kind.changes * (1 - -math.expm1(-within) / within) if within > 1e-6 else 0.0
+    doubled = kind.changes * (1 + math.expm1(-within) / within) if within > 1e-6 else 0.0
     ahead = -math.expm1(-doubled * electric.cursor_ahead_seconds)
-    size = max(1.0, begun / places / newcomers)
-    stays = math.log(size) + 1 / size  # Of so many, in the time that one stays: about the harmonic number.
-    lasting = newcomers * members * places / begun * max(1.0, stays)
+    size = begun / formed
+    stays = max(1.0, math.log(size) + 1 / size)  # In the time that one stays: about the harmonic number.
+    lasting = formed * stays * members / begun
     return max(1.0, min(members, 1 + ahead * (lasting - 1)))
 
 

@@ -143,8 +143,8 @@ async def run_no_auth(folder: Path, *, upstream: int) -> AsyncIterator[Target]:
         yield Target(name="without token and scope", port=port, pid=pid)
 
 
-def bearer(number: int) -> Mapping[str, str]:
-    """Sign a token of the user of that number, all in one organization."""
+def bearer(number: int, *, org: str = ORG) -> Mapping[str, str]:
+    """Sign a token of the user of that number, in one organization if no other is named."""
     now = int(time.time())
     claims = {
         "iss": _ISSUER,
@@ -153,7 +153,7 @@ def bearer(number: int) -> Mapping[str, str]:
         "jti": f"22222222-2222-4222-8222-{number:012d}",
         "iat": now,
         "exp": now + _TOKEN_SECONDS,
-        "organization_id": ORG,
+        "organization_id": org,
         "role": "member",
     }
     return {"Authorization": f"Bearer {jwt.encode(claims, _TOKEN_SECRET, algorithm='HS256')}"}

@@ -7,8 +7,6 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-import jwt
-
 from benchmarks import gate
 from benchmarks.comparison import FRESH_SECONDS, Measured
 from benchmarks.gate import Variant, run_gate
@@ -18,7 +16,7 @@ from benchmarks.running import WrongAnswer
 from benchmarks.simulated_users import Tally, User, follow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
     from benchmarks.workload import Workload
@@ -119,7 +117,7 @@ def _users(workload: Workload, port: int) -> list[User]:
         User(
             port=port,
             table=table,
-            headers=_bearer(org, user),
+            headers=gate.bearer(org * 10_000 + user, org=f"aaaaaaaa-aaaa-4aaa-8aaa-{org:012d}"),
             reload_seconds=reload_seconds,
             number=(org * workload.users + user) * len(TABLES) + TABLES.index(table),
         )
@@ -127,12 +125,3 @@ def _users(workload: Workload, port: int) -> list[User]:
         for org in range(workload.orgs)
         for table in TABLES[: workload.shapes]
     ]
-
-
-def _bearer(org: int, user: int) -> Mapping[str, str]:
-    """Sign a token as the bench does, for one of several organizations."""
-    token = gate.bearer(org * 10_000 + user)["Authorization"].removeprefix("Bearer ")
-    claims = jwt.decode(token, options={"verify_signature": False})
-    claims["organization_id"] = f"aaaaaaaa-aaaa-4aaa-8aaa-{org:012d}"
-    signed = jwt.encode(claims, gate._TOKEN_SECRET, algorithm="HS256")
-    return {"Authorization": f"Bearer {signed}"}
