@@ -202,12 +202,11 @@ class Front(asyncio.Protocol):
             )
             incoming.admission = admission
         incoming.digest = digest
-        settings.places.begin(self)
         self._next = incoming, _Responder(self, origin, settings.printer)
         if self._task is None:
             self._task = self._loop.create_task(self._work())
             self._task.add_done_callback(self._ended)
-        elif self._wanted is not None:
+        elif self._wanted is not None and not self._wanted.done():
             self._wanted.set_result(None)
             self._wanted = None
         return True
@@ -313,6 +312,10 @@ class Front(asyncio.Protocol):
         """Whether the client has to take something before more is sent."""
         return self._paused
 
+    def keep_place(self) -> None:
+        """Count as one with a request under way: who asks is known."""
+        self._settings.places.begin(self)
+
     def make_room_for_others(self) -> None:
         """Count as one that idles, though an answer may have to wait: anybody is given a refusal."""
         self._settings.places.end(self)
@@ -404,6 +407,9 @@ class _Responder:
             fields = f"{fields}content-length: {len(body)}\r\n"
         printed = self._printer.print(status, fields, origin=self._origin, request_id=request_id)
         return printed + body
+
+    def known(self) -> None:
+        self._front.keep_place()
 
     async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         self._chunked = status != 304 and not head.framed

@@ -53,6 +53,9 @@ class _Responder:
         self.response: web.StreamResponse = web.Response(status=500)
         """What aiohttp is told to have been the answer."""
 
+    def known(self) -> None:
+        """Nothing: aiohttp's connections count as busy from their first request on."""
+
     async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         self._request[REQUEST_ID] = request_id
         self.response = web.StreamResponse(status=status, headers=head.headers)

@@ -49,6 +49,9 @@ def _none(*_: str) -> Sequence[Any]:
 class Responder(Protocol):
     """Where the answer to one request goes: either one refusal, or a head, its body and its end."""
 
+    def known(self) -> None:
+        """Take note that the caller proved who they are: until then others come first."""
+
     async def begin(self, status: int, head: ClientHead, *, request_id: str) -> None:
         """Take the head of an answer; it leaves with the first bytes of the body, or by `flush`.
 

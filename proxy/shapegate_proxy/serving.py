@@ -149,13 +149,14 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
         admission = None
     proven = await _proven(services, incoming) if admission is None else admission.proven
     principal = trail.principal = proven.principal
+    responder.known()
     with services.limits.enter(principal):
         async with services.held.hold(session=principal.session, seconds=proven.lifetime.ends - now) as hold:
             # Held before it is confirmed: a revocation in between ends it.
             await services.sessions.confirm(principal)
             if admission is None:
                 admission = await _admit(services, incoming, proven, trail)
-                incoming.forget()
+            incoming.forget()
             trail.admission, trail.asked, progress = admission, admission.asked, trail.progress
             if admission.asked.live:
                 stream = admission.asked.live_sse

@@ -12,10 +12,19 @@ from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.errors import UpstreamFault
 from shapegate_proxy.kept_answers import SLICE_BYTES, AnswerCacheSettings
 from tests.proxy.builders import Ticks
-from tests.proxy.scripted import KEPT_HEADERS, Asked, ScriptedClient, body_of, fetch, request, ticks
+from tests.proxy.scripted import (
+    KEPT_HEADERS,
+    Asked,
+    ScriptedAnswer,
+    ScriptedClient,
+    body_of,
+    fetch,
+    request,
+    ticks,
+)
 
 if TYPE_CHECKING:
-    from shapegate_proxy.electric import UpstreamAnswer
+    from shapegate_proxy.electric import Deliver, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 START = request("offset=-1")
@@ -291,6 +300,29 @@ async def test_one_fills_at_a_time_until_it_takes_too_long() -> None:
     first_answer.send(b"]", b"")
     assert await body_of(await stalled) == b"]"
     assert await fetch(cached.cache, START) == (200, b"3")
+
+
+async def test_who_is_cancelled_with_the_answer_in_hand_keeps_nobody_from_filling() -> None:
+    cached, given = Cached(), ScriptedAnswer()
+
+    async def deliver_and_wait(_: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
+        assert deliver is not None
+        deliver(given)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def leave(_: UpstreamAnswer) -> None:
+        """Take nothing: the client has to take something else first."""
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cached.client, "ask", deliver_and_wait)
+        asking = asyncio.ensure_future(cached.cache.ask(START, leave))
+        await ticks()
+        asking.cancel()
+        await ticks()
+    assert given.closed
+    await cached.answered(START, b"[]", b"")
+    assert await cached.is_kept()
 
 
 async def test_an_answer_above_the_bound_passes_but_is_not_kept() -> None:

@@ -507,7 +507,8 @@ async def test_W_10_P_25_a_stale_pooled_connection_is_replaced_unseen(tmp_path: 
     ):
         for _ in range(2 * requests + 1):
             assert await ask(running, http) == (200, "[]", {})
-        assert len(running.recorder.events) == 2 * requests + 1
+    # An answer is there before it is told of.
+    assert len(running.recorder.events) == 2 * requests + 1
 
 
 @pytest.mark.parametrize(
