@@ -22,7 +22,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, Sink, UpstreamAnswer, UpstreamClient
     from shapegate_proxy.upstream import UpstreamRequest
 
 GONE: Final = frozenset({400, 404, 409, 410})
@@ -274,6 +274,18 @@ class _FillingAnswer:
             if fill.under_way:
                 self._cache._finish(fill)
         return body
+
+    def pour(self, sink: Sink) -> None:
+        """See the port."""
+
+        def kept(chunk: Chunk) -> bool:
+            if not sink(chunk):
+                return False
+            if self._fill.under_way:
+                self._cache._take(self._fill, chunk)
+            return True
+
+        self._answer.pour(kept)
 
     async def next(self) -> Chunk:
         """See the port."""

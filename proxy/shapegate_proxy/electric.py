@@ -23,6 +23,9 @@ Chunk: TypeAlias = bytes | memoryview
 Deliver: TypeAlias = "Callable[[UpstreamAnswer], None]"
 """Takes an answer that is all there, or leaves it to whoever asked; see `UpstreamClient.ask`."""
 
+Sink: TypeAlias = "Callable[[Chunk], bool]"
+"""Takes a piece of a body at once, or says that it does not; it must not raise and must not wait."""
+
 VERSION_MIN: Final = (1, 7, 12)
 """Earlier ones check their secret on some spellings of the path only (REQUIREMENTS S-01, PROTOCOL 8)."""
 
@@ -112,6 +115,12 @@ class UpstreamAnswer(Protocol):
 
     def take_whole(self) -> Chunk | None:
         """Take the whole body before anything was taken, if all of it is there; else take nothing."""
+
+    def pour(self, sink: Sink) -> None:
+        """Offer each piece to `sink` that comes while `next` is waited for; `next` returns what it left.
+
+        So nobody has to be woken for it. Whoever has no use of it ignores it.
+        """
 
     async def next(self) -> Chunk:
         """Wait for the next bytes of the body; none are its end, also when asked again.

@@ -17,7 +17,7 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from yarl import URL
 
-    from shapegate_proxy.electric import Chunk, Deliver, UpstreamAnswer
+    from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -135,6 +135,9 @@ class _Answer:
     def take_whole(self) -> Chunk | None:
         """Nothing: the end shows only by waiting for it."""
         return None
+
+    def pour(self, sink: Sink) -> None:
+        """Do nothing: what comes is seen only by waiting for it."""
 
     async def next(self) -> Chunk:
         """See the port.

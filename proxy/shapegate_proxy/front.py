@@ -390,11 +390,21 @@ class _Responder:
     @property
     def at_once(self) -> bool:
         transport = self._front.transport
-        return transport is not None and not transport.is_closing() and not self._front.writing_paused
+        return (
+            transport is not None
+            and not transport.is_closing()
+            and not self._front.writing_paused
+            and not self._kept_back
+        )
 
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         if self._front.transport is not None:
             self._front.transport.write(self._whole(status, head, body, request_id))
+
+    def write_now(self, chunk: Chunk) -> None:
+        if self._front.transport is not None:
+            framed = b"".join((b"%x\r\n" % len(chunk), chunk, b"\r\n")) if self._chunked else chunk
+            self._front.transport.write(framed)
 
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         await self._front.send(self._whole(status, head, body, request_id))

@@ -74,6 +74,9 @@ class _Responder:
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         raise NotImplementedError  # aiohttp waits to send
 
+    def write_now(self, chunk: Chunk) -> None:
+        raise NotImplementedError  # aiohttp waits to send
+
     async def flush(self) -> None:
         """Nothing is kept here: aiohttp sends a head with what comes first, or at once."""
 

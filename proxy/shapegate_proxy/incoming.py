@@ -63,10 +63,13 @@ class Responder(Protocol):
 
     @property
     def at_once(self) -> bool:
-        """Whether `answer_now` may be called: nothing that was sent before waits to be taken."""
+        """Whether something may be sent `now`: nothing that was sent before waits to be taken."""
 
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         """Send a whole answer as `answer` does, without waiting for its reader."""
+
+    def write_now(self, chunk: Chunk) -> None:
+        """Send a piece of the body as `write` does, without waiting for its reader; only if `at_once`."""
 
     async def flush(self) -> None:
         """Send what was taken so far."""

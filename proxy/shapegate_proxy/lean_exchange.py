@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from shapegate_proxy.electric import Chunk, Deliver
+    from shapegate_proxy.electric import Chunk, Deliver, Sink
     from shapegate_proxy.lean_deadlines import Deadlines
 
 WAITING_BYTES_MAX: Final = 64 * 1024
@@ -62,6 +62,7 @@ class Exchange:
         "framed",
         "headers",
         "paused",
+        "sink",
         "status",
         "waiting_bytes",
     )
@@ -81,6 +82,7 @@ class Exchange:
         """Whom to give the answer if it is all there before it is asked for."""
         self.end: End | None = None
         self.paused = False
+        self.sink: Sink | None = None
         self.waiting_bytes = 0
 
     @property
@@ -111,6 +113,10 @@ class Exchange:
         self._pieces.clear()
         self.waiting_bytes = 0
         return body
+
+    def pour(self, sink: Sink) -> None:
+        """Offer it what comes while `next` is waited for."""
+        self.sink = sink
 
     async def next(self) -> Chunk:
         """Return all that has come; wait if that is nothing."""
@@ -155,6 +161,11 @@ class Exchange:
 
     def push(self, piece: bytes) -> None:
         """Take in bytes of the body."""
+        waiter, sink = self._waiter, self.sink
+        if sink is not None and waiter is not None and not waiter.done() and sink(piece):
+            self._patience.stop(self)
+            self._patience.start(self)
+            return
         self._pieces.append(piece)
         self.waiting_bytes += len(piece)
         self._wake()

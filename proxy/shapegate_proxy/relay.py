@@ -10,6 +10,7 @@ import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.allowed_headers import client_head
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from shapegate_proxy.allowed_headers import ClientHead
-    from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer, UpstreamClient
     from shapegate_proxy.incoming import Responder
     from shapegate_proxy.upstream import UpstreamRequest
 
@@ -101,6 +102,7 @@ async def relay(
         await responder.begin(answer.status, head, request_id=request_id)
         if not answer.ready:
             await responder.flush()
+        answer.pour(partial(_pour, responder, progress, built.sse))
         while chunk := await answer.next():
             progress.between_events = False
             await responder.write(chunk, more=answer.ready)
@@ -109,6 +111,16 @@ async def relay(
         await responder.end()
     finally:
         answer.close()
+
+
+def _pour(responder: Responder, progress: Progress, sse: bool, chunk: Chunk) -> bool:
+    """Send a piece of a body at the moment it comes, if the reader took all before."""
+    if not responder.at_once:
+        return False
+    responder.write_now(chunk)
+    progress.body_bytes += len(chunk)
+    progress.between_events = sse and chunk[-2:] == b"\n\n"
+    return True
 
 
 def _head(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -> ClientHead:

@@ -12,7 +12,7 @@ from shapegate_proxy.shared_body import PIECE_BYTES, SharedBody
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shapegate_proxy.electric import Chunk, UpstreamAnswer
+    from shapegate_proxy.electric import Chunk, Sink, UpstreamAnswer
     from shapegate_proxy.shared_body import SharingBounds
 
 
@@ -62,7 +62,7 @@ class SharedStream:
         self._close_door = close_door
         self._abandon = abandon
         self._fault: Refused | None = None
-        self._news: set[asyncio.Future[None]] = set()
+        self._news: dict[asyncio.Future[None], SharedAnswer] = {}
         """What readers wait for who have taken all that is there."""
         self._room: asyncio.Future[None] | None = None
         """What `pump` waits for while enough is read ahead."""
@@ -89,6 +89,7 @@ class SharedStream:
         Raises UpstreamFault or UpstreamTimeout if the body is cut short; `break_off` tells the readers.
         """
         body = self.body
+        answer.pour(self._sink)
         while True:
             if not body.wanted:
                 self._room = asyncio.get_running_loop().create_future()
@@ -99,6 +100,12 @@ class SharedStream:
             self.bring(chunk)
         body.finish()
         self._wake()
+
+    def _sink(self, chunk: Chunk) -> bool:
+        if not self.body.wanted:
+            return False
+        self.bring(chunk)
+        return True
 
     def break_off(self, fault: Refused) -> None:
         """End it with a fault, which each reader gets after what was there before; only the first counts."""
@@ -112,14 +119,14 @@ class SharedStream:
         if self._fault is not None:
             raise own_fault(self._fault)
 
-    async def news(self) -> None:
-        """Wait for bytes, or for the end."""
+    async def news(self, reader: SharedAnswer) -> None:
+        """Wait for bytes that the reader's sink does not take, or for the end."""
         news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._news.add(news)
+        self._news[news] = reader
         try:
             await news
         finally:
-            self._news.discard(news)
+            self._news.pop(news, None)
 
     def taken(self) -> None:
         """Go on if the reader who took something needs more."""
@@ -135,20 +142,25 @@ class SharedStream:
 
     def _wake(self) -> None:
         if self._news:
-            waiting, self._news = self._news, set()
-            for news in waiting:
-                if not news.done():
+            waiting, self._news = self._news, {}
+            for news, reader in waiting.items():
+                if news.done():
+                    continue
+                if reader.offer():
+                    self._news[news] = reader
+                else:
                     news.set_result(None)
 
 
 class SharedAnswer:
     """A shared answer as one of its readers has it."""
 
-    __slots__ = ("_place", "_stream")
+    __slots__ = ("_place", "_sink", "_stream")
 
     def __init__(self, stream: SharedStream) -> None:
         self._stream = stream
         self._place = stream.body.join()
+        self._sink: Sink | None = None
 
     @property
     def status(self) -> int:
@@ -184,10 +196,27 @@ class SharedAnswer:
             if place.cut:
                 raise UpstreamFault("This request fell too far behind those that share its answer")
             stream.check()
-            await stream.news()
+            await stream.news(self)
         chunk = place.take()
         stream.taken()
         return chunk
+
+    def pour(self, sink: Sink) -> None:
+        """Offer it what comes while `next` is waited for."""
+        self._sink = sink
+
+    def offer(self) -> bool:
+        """Offer what is there; says whether all of it was taken, and more may come."""
+        stream, place, sink = self._stream, self._place, self._sink
+        if sink is None:
+            return False
+        while place.ready:
+            chunk = place.peek()
+            if not chunk or not sink(chunk):
+                return False
+            place.take()
+            stream.taken()
+        return not place.cut and not stream.over
 
     def close(self) -> None:
         """Take nothing more; the last one ends the request at Electric. May be called again."""

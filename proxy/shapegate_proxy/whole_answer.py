@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from shapegate_proxy.electric import Chunk
+    from shapegate_proxy.electric import Chunk, Sink
 
 
 class WholeAnswer:
@@ -35,6 +35,9 @@ class WholeAnswer:
             return None
         self._taken = len(self._chunks)
         return self._chunks[0] if self._chunks else b""
+
+    def pour(self, sink: Sink) -> None:
+        """Do nothing: nothing comes any more."""
 
     async def next(self) -> Chunk:
         """Return the next bytes of the body; none are its end."""

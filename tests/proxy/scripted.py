@@ -14,7 +14,7 @@ from shapegate_proxy.upstream import UpstreamRequest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shapegate_proxy.electric import Chunk, Deliver, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer, UpstreamClient
 
 KEPT_HEADERS = {
     "content-type": "application/json; charset=utf-8",
@@ -59,12 +59,22 @@ class ScriptedAnswer:
     closed: bool = False
     _pieces: list[bytes | Exception] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _sink: Sink | None = None
+    _waiting: bool = False
 
     def send(self, *pieces: bytes | Exception) -> ScriptedAnswer:
         """Send bytes; none are the end, and an exception breaks the body off."""
-        self._pieces += pieces
-        self._news.set()
+        for piece in pieces:
+            if self._waiting and self._offered(piece):
+                continue
+            self._pieces.append(piece)
+            self._news.set()
         return self
+
+    def _offered(self, piece: bytes | Exception) -> bool:
+        if self._sink is None or self._pieces or not isinstance(piece, bytes) or not piece:
+            return False
+        return self._sink(piece)
 
     @property
     def ready(self) -> bool:
@@ -73,10 +83,17 @@ class ScriptedAnswer:
     def take_whole(self) -> Chunk | None:
         return None
 
+    def pour(self, sink: Sink) -> None:
+        self._sink = sink
+
     async def next(self) -> Chunk:
         while not self._pieces:
             self._news.clear()
-            await self._news.wait()
+            self._waiting = True
+            try:
+                await self._news.wait()
+            finally:
+                self._waiting = False
         piece = self._pieces[0]
         if isinstance(piece, Exception):
             raise piece

@@ -16,7 +16,7 @@ from shapegate_proxy.shared_body import PIECE_BYTES, SharingBounds
 from tests.proxy.scripted import Asked, ScriptedClient, body_of, fetch, request, ticks
 
 if TYPE_CHECKING:
-    from shapegate_proxy.electric import UpstreamAnswer
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 BOUNDS = SharingBounds(ahead_bytes_max=4_000, behind_bytes_max=12_000)
@@ -127,6 +127,35 @@ async def test_who_comes_while_the_body_is_kept_gets_it_from_its_start() -> None
     for task in (first, second, third):
         assert await task == (200, b"data: 1\n\ndata: 2\n\ndata: 3\n\n")
     assert len(callers.client.asked) == 1
+
+
+@pytest.mark.parametrize("takes", [0, 1, 2])
+async def test_readers_who_take_at_once_and_those_who_do_not_get_the_same(takes: int) -> None:
+    """`takes` pieces are taken by one of them at the moment they come, and by the other none."""
+    callers, poured = Callers(), list[bytes]()
+    hasty, other = callers.asks(request(SSE)), callers.fetches(request(SSE))
+    upstream = (await callers.upstream()).answer(b"1")
+    answer = await hasty
+
+    def sink(chunk: Chunk) -> bool:
+        if len(poured) < takes:
+            poured.append(bytes(chunk))
+            return True
+        return False
+
+    answer.pour(sink)
+    reading = asyncio.create_task(body_of(answer))
+    await ticks()
+    for piece in (b"2", b"3", b"4"):
+        upstream.send(piece)
+        await ticks()
+    upstream.send(b"")
+    left = await reading
+    assert left[:1] == b"1"
+    assert b"".join((left[:1], *poured, left[1:])) == b"1234"
+    assert len(poured) == takes
+    assert await other == (200, b"1234")
+    answer.close()
 
 
 async def test_who_comes_when_the_start_is_kept_no_more_asks_anew() -> None:

@@ -27,7 +27,7 @@ from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD, SECONDS, Peer, serve_raw
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from shapegate_proxy.electric import UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, UpstreamAnswer, UpstreamClient
     from tests.proxy.raw import RawServer, Script
 
     Connect = Callable[[URL, ElectricTimeouts], UpstreamClient]
@@ -102,6 +102,53 @@ async def test_W_01_a_part_is_not_taken_for_the_whole(connect: Connect) -> None:
         assert answer.take_whole() is None
         with pytest.raises(UpstreamFault):
             await rest(answer)
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+async def test_what_comes_while_it_is_waited_for_is_offered_first(connect: Connect, taken: int) -> None:
+    go, offered = asyncio.Event(), list[bytes]()
+
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(CHUNKED)
+        for number in range(3):
+            await go.wait()
+            await peer.send(b"1\r\n%d\r\n" % number)
+            await peer.quiet(0.02)
+        await peer.send(b"0\r\n\r\n")
+
+    def sink(chunk: Chunk) -> bool:
+        if len(offered) < taken:
+            offered.append(bytes(chunk))
+            return True
+        return False
+
+    async with electric(connect, script) as (client, server), opened(client, asked(server)) as answer:
+        answer.pour(sink)
+        waiting = asyncio.create_task(rest(answer))
+        await asyncio.sleep(0)
+        go.set()
+        left = await asyncio.wait_for(waiting, SECONDS)
+        assert b"".join(offered) + left == b"012"
+
+
+async def test_W_09_what_is_taken_so_is_a_sign_of_life(connect: Connect) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(CHUNKED)
+        for _ in range(8):
+            await peer.send(b"1\r\n.\r\n")
+            await peer.quiet(0.05)
+        await peer.rest()
+
+    taken: list[Chunk] = []
+    within = timeouts(stream_seconds=0.2)
+    async with electric(connect, script, within) as (client, server):
+        async with opened(client, asked(server, "stream")) as answer:
+            answer.pour(lambda chunk: taken.append(chunk) is None)
+            with pytest.raises(UpstreamTimeout):
+                taken.append(await asyncio.wait_for(rest(answer), SECONDS))
+    assert len(taken) in (0, 7, 8)  # of a client that offers nothing; with the first piece, or without
 
 
 async def rest(answer: UpstreamAnswer) -> bytes:
