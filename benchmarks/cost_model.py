@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 UP_TO_DATE_BYTES: Final = 75
 """The message that ends every answer which reaches the end of a log."""
-ADMISSIONS_MAX: Final = 4_096
+ADMISSIONS_MAX: Final = 2_048
 """Requests that one process remembers having admitted, whoever asked (`shapegate_proxy.admissions`)."""
 OWN_DESCRIPTORS: Final = 30
 """Of a process without connections."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from shapegate_proxy.upstream import UpstreamRequest
     from shapegate_wire.request import ShapeRequest
 
-ADMISSIONS_MAX: Final = 4_096
-"""Some 25 MB when full of requests of usual size."""
+ADMISSIONS_MAX: Final = 2_048
+"""Some 10 MB when full of requests of usual size."""
 TARGET_CHARS_MAX: Final = 2_000
 """Longer ones are not kept: their filters would make an entry large."""
 

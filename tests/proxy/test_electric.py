@@ -148,11 +148,13 @@ async def test_W_09_what_is_taken_so_is_a_sign_of_life(connect: Connect) -> None
         return True
 
     within = timeouts(stream_seconds=0.2)
-    async with electric(connect, script, within) as (client, server):
-        async with opened(client, asked(server, "stream")) as answer:
-            answer.pour(take)
-            with pytest.raises(UpstreamTimeout):
-                taken.append(await asyncio.wait_for(rest(answer), SECONDS))
+    async with (
+        electric(connect, script, within) as (client, server),
+        opened(client, asked(server, "stream")) as answer,
+    ):
+        answer.pour(take)
+        with pytest.raises(UpstreamTimeout):
+            taken.append(await asyncio.wait_for(rest(answer), SECONDS))
     assert len(taken) in (0, 7, 8)  # of a client that offers nothing; with the first piece, or without
 
 
