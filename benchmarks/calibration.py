@@ -6,7 +6,6 @@ import statistics
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.cost_model import ADMISSIONS_MAX
 from benchmarks.gate import Variant
 from benchmarks.measured_point import measure
 from benchmarks.turns import rotated
@@ -43,6 +42,9 @@ POINTS: Final[Mapping[str, tuple[Workload, Variant]]] = {
     "beginners": (_BEGINNERS, _SHARED),
 }
 
+ADMISSION_BYTES: Final = 5_000.0
+"""One remembered request; found with tracemalloc over 2,000 of them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCosts:
@@ -57,7 +59,7 @@ class LiveCosts:
 
 
 async def calibrate(
-    folder: Path, *, upstream_us: float, held_bytes: float, on_progress: Callable[[str], None]
+    folder: Path, *, upstream_us: float, on_progress: Callable[[str], None]
 ) -> LiveCosts:
     """Measure every point in turns, and take the medians of what each round says.
 
@@ -73,11 +75,11 @@ async def calibrate(
                 folder, workload, variant=variant, long_poll_seconds=_LONG_POLL_SECONDS, seconds=_SECONDS
             )
         points = [measured[name] for name in POINTS]
-        found.append(solve(points, upstream_us=upstream_us, held_bytes=held_bytes))
+        found.append(solve(points, upstream_us=upstream_us))
     return medians(found)
 
 
-def solve(points: Sequence[Measured], *, upstream_us: float, held_bytes: float) -> LiveCosts:
+def solve(points: Sequence[Measured], *, upstream_us: float) -> LiveCosts:
     """Find the costs that explain the four points, in their order."""
     dense, sparse, alone, beginners = points
     # Two equations: live * shared + exchanges * burst = busy.
@@ -88,14 +90,13 @@ def solve(points: Sequence[Measured], *, upstream_us: float, held_bytes: float) 
     of_beginners = (
         1e6 * beginners.cores - (beginners.live_requests * shared) - beginners.upstream_requests * upstream_us
     )
-    grown = dense.memory_bytes - dense.base_bytes - dense.held * held_bytes
     return LiveCosts(
         shared_live_us=shared,
         alone_live_us=1e6 * alone.cores / alone.live_requests - burst * bursts[0],
         burst_us=burst,
         begin_us=of_beginners / beginners.reloads_per_second,
         process_bytes=statistics.median(point.base_bytes for point in points),
-        admission_bytes=max(0.0, grown / min(ADMISSIONS_MAX, dense.answered)),
+        admission_bytes=ADMISSION_BYTES,
     )
 
 

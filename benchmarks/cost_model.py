@@ -163,7 +163,7 @@ def predict(workload: Workload, deployment: Deployment, costs: Costs, electric: 
         descriptors=OWN_DESCRIPTORS + (connections + electric_held) / processes,
         cores=busy_us / 1e6,
         memory_bytes=idle_bytes(deployment, costs)
-        + processes * _filled_bytes(workload, deployment, costs, shapes, polls + syncs)
+        + processes * _filled_bytes(workload, deployment, costs, shapes, syncs)
         + held * (costs.held_shared_bytes if deployment.collapse else costs.held_alone_bytes),
         body_bytes=total("live_bytes") + total("sync_bytes"),
         shapes=shapes,
@@ -308,7 +308,7 @@ def _filled_bytes(
     workload: Workload, deployment: Deployment, costs: Costs, shapes: float, requests: float
 ) -> float:
     """Return what the bounded memories of one process grow to."""
-    # Every request from a new offset is remembered, so this memory is full within minutes.
+    # Live polls are not remembered: each is of a new offset.
     asked = requests / deployment.processes * deployment.age_seconds if requests else 0.0
     admissions = min(ADMISSIONS_MAX, asked)
     kept = min(deployment.cache_bytes, shapes * workload.initial_bytes if workload.reloads_per_hour else 0)

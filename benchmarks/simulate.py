@@ -160,7 +160,6 @@ async def _renew() -> None:
         live = await calibrate(
             Path(name),
             upstream_us=upstream_us,
-            held_bytes=known["held_shared_bytes"].value,
             on_progress=_progress,
         )
     described = describe()

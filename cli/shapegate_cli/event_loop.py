@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-COLLECT_AFTER: Final = (20_000, 20, 50)
-"""Python's own are 700, 10 and 10 (gc.set_threshold)."""
+COLLECT_AFTER: Final = (5_000, 10, 10)
+"""Python's own are 700, 10 and 10 (gc.set_threshold); with much more, what thousands of callers left piles up."""
 
 
 def run(main: Coroutine[object, object, _T], *, uvloop: bool) -> _T:

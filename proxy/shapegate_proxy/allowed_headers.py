@@ -83,8 +83,30 @@ def trace_parent(values: Sequence[str]) -> str | None:
     return values[0]
 
 
+class _Newest:
+    """The head that was chosen last: an answer that many share has the same for each of them."""
+
+    __slots__ = ("head", "headers", "kind")
+
+    def __init__(self) -> None:
+        self.headers: Mapping[str, str] = {}
+        self.kind: tuple[int, bool, bool] | None = None
+        self.head = ClientHead({})
+
+
+_newest: Final = _Newest()
+
+
 def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
     """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
+    kind = status, org_in_url, sse
+    if _newest.headers is not headers or _newest.kind != kind:
+        head = _head(status, headers, org_in_url=org_in_url, sse=sse)
+        _newest.headers, _newest.kind, _newest.head = headers, kind, head
+    return _newest.head
+
+
+def _head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
     # Without what is not looked at: Electric says an id and a time with each answer.
     said = tuple([header for header in headers.items() if header[0] in _LOOKED_AT])
     if sum([len(value) for _, value in said]) > REMEMBERED_CHARS_MAX:

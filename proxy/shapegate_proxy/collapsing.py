@@ -10,7 +10,7 @@ asks again; who reads alone is waited for (`shared_body` has the bounds).
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shapegate_proxy.errors import Refused, UpstreamFault
 from shapegate_proxy.shared_body import SharingBounds
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from shapegate_proxy.upstream import UpstreamRequest
 
     Outcome: TypeAlias = UpstreamAnswer | Refused
+    _Waiting: TypeAlias = tuple[asyncio.Future[Outcome], Deliver | None, UpstreamAnswer]
+
+ROUND: Final = 64
+"""So many get a whole answer before the loop looks at everything else."""
 
 
 class Collapsing:
@@ -63,8 +67,24 @@ class Collapsing:
         return len(self._running)
 
 
-def _wake(outcomes: Sequence[tuple[asyncio.Future[Outcome], UpstreamAnswer]]) -> None:
-    for head, outcome in outcomes:
+def _deliver(loop: asyncio.AbstractEventLoop, waiting: Sequence[_Waiting], done: int) -> None:
+    """Give the next of those who wait their answer, and wake all of them when everybody has it.
+
+    Who has the answer is not in the way of who waits for it. uvloop sends what was written after each round,
+    so that the first receive theirs while the others' are printed.
+    """
+    for head, deliver, whole in waiting[done : done + ROUND]:
+        if deliver is not None and not head.done():
+            deliver(whole)
+    done += ROUND
+    if done < len(waiting):
+        loop.call_soon(_deliver, loop, waiting, done)
+    else:
+        loop.call_soon(_wake, waiting)
+
+
+def _wake(waiting: Sequence[_Waiting]) -> None:
+    for head, _, outcome in waiting:
         if not head.done():
             head.set_result(outcome)
 
@@ -157,14 +177,11 @@ class _Exchange:
     def _hand_out_whole(self, answer: UpstreamAnswer, chunks: Sequence[Chunk]) -> None:
         status, headers, framed = answer.status, answer.headers, answer.framed
         self._settle()
-        outcomes = []
-        for head, deliver in self._take_waiting().items():
-            whole = WholeAnswer(status, headers, chunks, framed=framed)
-            if deliver is not None:
-                deliver(whole)
-            outcomes.append((head, whole))
-        # Who has the answer is not in the way of who waits for it: uvloop sends before the next round.
-        asyncio.get_running_loop().call_soon(_wake, outcomes)
+        waiting = [
+            (head, deliver, WholeAnswer(status, headers, chunks, framed=framed))
+            for head, deliver in self._take_waiting().items()
+        ]
+        _deliver(asyncio.get_running_loop(), waiting, 0)
 
     def _share(self, answer: UpstreamAnswer, chunks: list[Chunk], bounds: SharingBounds) -> SharedStream:
         stream = SharedStream(answer, bounds, close_door=self._close_door, abandon=self.abort)

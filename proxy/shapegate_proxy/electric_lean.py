@@ -66,23 +66,27 @@ class LeanClient:
         is replaced once, unseen (REQUIREMENTS P-25, SECURITY W-10). A POST too: it asks for a subset and
         changes nothing. Raises ValueError for a request that cannot be printed.
         """
-        message = print_request(request.method, request.url, request.headers, request.body, host=self._host)
+        message = self._print(request)
         patience = self._patience_of(self._timeouts.silence_seconds(request))
         bodyless = request.method == "HEAD"
         connection = self._pooled() or await self._connect()
         exchange = Exchange(self._loop, connection, patience)
         exchange.deliver = deliver
         connection.send(exchange, message, bodyless=bodyless)
+        del message  # Electric may hold the request for long.
         await exchange.head()
         exchange.deliver = None
         if exchange.end is End.UNANSWERED:
             connection = await self._connect()
             exchange = Exchange(self._loop, connection, patience)
-            connection.send(exchange, message, bodyless=bodyless)
+            connection.send(exchange, self._print(request), bodyless=bodyless)
             await exchange.head()
         if not exchange.answered:
             raise exchange.fault()
         return exchange
+
+    def _print(self, request: UpstreamRequest) -> bytes:
+        return print_request(request.method, request.url, request.headers, request.body, host=self._host)
 
     async def state(self) -> ElectricState:
         """Ask `/v1/health` on a connection of its own."""

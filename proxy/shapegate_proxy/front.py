@@ -180,8 +180,9 @@ class Front(asyncio.Protocol):
                 return
             self._read, left = end, left - 1
             if self._next is not None:
-                return
-        self._buffer, self._read = b"", 0
+                break
+        if self._read == len(self._buffer):
+            self._buffer, self._read = b"", 0
 
     def _take(self, head: bytes, *, at_once: bool) -> bool:
         """Answer a request now, if that may be, or begin to; False if it is not plain."""

@@ -29,7 +29,8 @@ def print_request(
     Raises ValueError, which does not show the text, if a part of it would end its line: one request is never
     two.
     """
-    target = url.raw_path_qs
+    # Not `raw_path_qs`, which the URL would keep for as long as the request is held.
+    target = f"{url.raw_path}?{url.raw_query_string}" if url.raw_query_string else url.raw_path
     text = f"{method} {target} HTTP/1.1\r\nhost: {host}\r\n"
     lines = 3
     for name, value in headers:

@@ -179,7 +179,7 @@ class RecentShapes:
 
     def __init__(self, shapes_max: int) -> None:
         self._shapes_max = shapes_max
-        self._owners: OrderedDict[Owner, OrderedDict[bytes, float]] = OrderedDict()
+        self._owners: OrderedDict[Owner, dict[bytes, float]] = OrderedDict()
         """By owner, when each shape was asked for last; both in the order of that."""
         self._count = 0
 
@@ -197,7 +197,7 @@ class RecentShapes:
         if shapes is None:
             return 0.0
         while shapes and now - next(iter(shapes.values())) >= HOUR_SECONDS:
-            shapes.popitem(last=False)
+            del shapes[next(iter(shapes))]
             self._count -= 1
         if shape in shapes or len(shapes) < shapes_max:
             return 0.0
@@ -205,10 +205,9 @@ class RecentShapes:
 
     def note(self, owner: Owner, shape: bytes, *, now: float) -> None:
         """Remember that the owner asks for the shape now."""
-        shapes = self._owners.setdefault(owner, OrderedDict())
-        self._count += shape not in shapes
+        shapes = self._owners.setdefault(owner, {})
+        self._count += shapes.pop(shape, None) is None
         shapes[shape] = now
-        shapes.move_to_end(shape)
         self._owners.move_to_end(owner)
         while self._is_over(now):
             _, forgotten = self._owners.popitem(last=False)

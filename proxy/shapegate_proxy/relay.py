@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -78,13 +77,15 @@ async def relay(
         """Send what is all there at the moment it is; what cannot be sent so is looked at again below."""
         if answer.status not in SHOWN or not responder.at_once:
             return
-        with suppress(Refused):
+        try:
             head = _head(built, answer, org_in_url=org_in_url)
-            body = answer.take_whole()
-            if body is not None:
-                progress.begin(answer.status)
-                progress.body_bytes, progress.delivered = len(body), True
-                responder.answer_now(answer.status, head, body, request_id=request_id)
+        except Refused:
+            return
+        body = answer.take_whole()
+        if body is not None:
+            progress.begin(answer.status)
+            progress.body_bytes, progress.delivered = len(body), True
+            responder.answer_now(answer.status, head, body, request_id=request_id)
 
     answer = await client.ask(built, deliver)
     try:

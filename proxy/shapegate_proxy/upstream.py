@@ -103,7 +103,8 @@ def _addressed(
 
 
 def _fits(method: str, url: URL) -> bool:
-    return len(f"{method} {url.raw_path_qs} HTTP/1.1") <= REQUEST_LINE_BYTES_MAX
+    # Not `raw_path_qs`: the URL would keep that too, for as long as Electric holds the request.
+    return len(f"{method} {url.raw_path}?{url.raw_query_string} HTTP/1.1") <= REQUEST_LINE_BYTES_MAX
 
 
 def _definition(confined: ConfinedRequest) -> QueryPairs:

@@ -18,7 +18,7 @@ POINT = Measured(
     held=100,
     electric_held=1,
     cores=(200 * 250 + 2 * 1_000) / 1e6,
-    memory_bytes=50_000_000 + 100 * 8_000 + 3_000 * 4_000,
+    memory_bytes=50_000_000 + 100 * 8_000,
     base_bytes=50_000_000,
     answered=3_000,
     body_bytes=0,
@@ -35,19 +35,18 @@ BEGINNERS = replace(
 
 
 def test_the_costs_that_made_the_points_are_found_again() -> None:
-    found = solve([POINT, SPARSE, ALONE, BEGINNERS], upstream_us=80, held_bytes=8_000)
+    found = solve([POINT, SPARSE, ALONE, BEGINNERS], upstream_us=80)
     assert found.shared_live_us == pytest.approx(250)
     assert found.burst_us == pytest.approx(1_000)
     assert found.alone_live_us == pytest.approx(350)
     assert found.begin_us == pytest.approx(700)
-    assert found.admission_bytes == pytest.approx(4_000)
     assert found.process_bytes == 50_000_000
 
 
 def test_noise_makes_no_cost_negative() -> None:
     cheap = replace(SPARSE, cores=0.001)
-    found = solve([POINT, cheap, ALONE, BEGINNERS], upstream_us=80, held_bytes=9e9)
-    assert found.burst_us == found.admission_bytes == 0
+    found = solve([POINT, cheap, ALONE, BEGINNERS], upstream_us=80)
+    assert found.burst_us == 0
 
 
 def test_each_cost_is_the_middle_of_its_rounds() -> None:

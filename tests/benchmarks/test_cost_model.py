@@ -102,8 +102,9 @@ def test_an_http_cache_reads_for_all_gates_once() -> None:
 
 
 def test_memory_fills_with_the_age_of_a_process_up_to_its_bound() -> None:
+    begin = replace(QUIET, reloads_per_hour=20)
     young, old = (
-        predict(QUIET, Deployment(age_seconds=age), COSTS, ELECTRIC).memory_bytes for age in (0, math.inf)
+        predict(begin, Deployment(age_seconds=age), COSTS, ELECTRIC).memory_bytes for age in (0, math.inf)
     )
     assert old - young == pytest.approx(ADMISSIONS_MAX * COSTS.admission_bytes)
 

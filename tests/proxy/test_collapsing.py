@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_proxy.collapsing import Collapsing
+from shapegate_proxy.collapsing import ROUND, Collapsing
 from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.errors import Refused, UpstreamFault, UpstreamTimeout
 from shapegate_proxy.shared_body import PIECE_BYTES, SharingBounds
@@ -383,7 +383,7 @@ async def test_a_thousand_live_polls_are_one_request_and_get_its_answer_together
     fetching = [callers.fetches(request(LIVE)) for _ in range(1_000)]
     asked = await callers.upstream()
     asked.answer(b"[]", b"")
-    await ticks(8)
+    await ticks(8 + 1_000 // ROUND)
     assert all(task.done() for task in fetching)
     assert {task.result() for task in fetching} == {(200, b"[]")}
 
