@@ -111,6 +111,10 @@ class _Exchange:
         self._joinable[self.key] = self
         self._running.add(self)
         self._task = asyncio.get_running_loop().create_task(self._run(client, request, bounds))
+        self._task.add_done_callback(self._forget_task)
+
+    def _forget_task(self, _: asyncio.Task[None]) -> None:
+        del self._task  # If it was cancelled, it has the frames that this came through, and they have this.
 
     async def answer(self, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Wait for the head, or have it delivered; the last one who is cancelled meanwhile ends the request.

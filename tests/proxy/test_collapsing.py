@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shapegate_proxy.collapsing import ROUND, Collapsing
+from shapegate_proxy.collapsing import ROUND, Collapsing, _Exchange
 from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.errors import Refused, UpstreamFault, UpstreamTimeout
 from shapegate_proxy.shared_body import PIECE_BYTES, SharingBounds
@@ -386,6 +387,24 @@ async def test_a_thousand_live_polls_are_one_request_and_get_its_answer_together
     await ticks(8 + 1_000 // ROUND)
     assert all(task.done() for task in fetching)
     assert {task.result() for task in fetching} == {(200, b"[]")}
+
+
+async def test_an_exchange_that_nobody_wants_any_more_is_let_go_at_once() -> None:
+    callers = Callers()
+    gc.collect()
+    gc.disable()  # what only a collection finds would pile up between two
+    try:
+        waiting = callers.fetches(request(LIVE))
+        await callers.upstream()
+        waiting.cancel()
+        await ticks()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        del waiting
+        await ticks()
+        assert not [found for found in gc.get_objects() if isinstance(found, _Exchange)]
+    finally:
+        gc.enable()
 
 
 async def test_close_ends_what_is_under_way() -> None:
