@@ -14,7 +14,8 @@ def test_the_model_predicts_the_point_that_was_measured(title: str, point: Point
     # Why these may be off is said in docs/scaling.md.
     at_electric = {"requests/s at Electric", "live polls held at Electric"}
     assert off <= {"CPU, cores"} | (at_electric if point.cursors_apart else set())
-    assert all(abs(each.deviation) < 0.45 for each in compared.values())
+    for name, each in compared.items():
+        assert abs(each.deviation) < (0.8 if point.cursors_apart and name in at_electric else 0.45)
 
 
 @pytest.mark.parametrize(
