@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -117,7 +118,8 @@ def test_the_peak_of_this_process_starts_anew_and_grows_with_what_it_takes() -> 
     pid = os.getpid()
     reset_peak(pid)
     before = peak_bytes(pid)
-    taken = bytearray(b"x") * 30_000_000
+    taken = mmap.mmap(-1, 30_000_000)  # not of what this process was given before and does not use
+    taken.write(b"x" * len(taken))
     assert peak_bytes(pid) - before > 0.9 * len(taken)
     assert cpu_nanoseconds(pid) > 0
     assert 0 < private_bytes(pid) <= resident_bytes(pid) * 1.1
