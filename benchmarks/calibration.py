@@ -58,9 +58,7 @@ class LiveCosts:
     admission_bytes: float
 
 
-async def calibrate(
-    folder: Path, *, upstream_us: float, on_progress: Callable[[str], None]
-) -> LiveCosts:
+async def calibrate(folder: Path, *, upstream_us: float, on_progress: Callable[[str], None]) -> LiveCosts:
     """Measure every point in turns, and take the medians of what each round says.
 
     What an exchange and a held poll cost is known before. Raises NotReady, NoProc or WrongAnswer.

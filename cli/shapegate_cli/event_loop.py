@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 COLLECT_AFTER: Final = (5_000, 10, 10)
-"""Python's own are 700, 10 and 10 (gc.set_threshold); with much more, what thousands of callers left piles up."""
+"""Python's own are 700, 10 and 10 (gc.set_threshold). Much more lets pile up what callers left behind."""
 
 
 def run(main: Coroutine[object, object, _T], *, uvloop: bool) -> _T:
