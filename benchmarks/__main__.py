@@ -68,7 +68,7 @@ def main(words: Sequence[str]) -> int:
         try:
             section = partial(proxy.measure, only=only) if only else SECTIONS[name]
             results = asyncio.run(section(quick=asked.quick, on_progress=_progress))
-        except (StackFailed, NotReady, NoProc, WrongAnswer, client.WrongAnswer, embedded.WrongAnswer) as exc:
+        except (StackFailed, NotReady, NoProc, WrongAnswer) as exc:
             _say(f"{name}: {exc}", sys.stderr)
             return 1
         except KeyboardInterrupt:

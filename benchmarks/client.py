@@ -27,6 +27,7 @@ from benchmarks.client_log import (
 )
 from benchmarks.client_whole_log import measure_loads, open_bare
 from benchmarks.figure import Bound, Figure, Goal, Reading, Result, Skipped
+from benchmarks.running import WrongAnswer
 from benchmarks.running_stack import StackFailed
 from shapegate_client.ddl import plan_table, print_delete, print_update, print_upsert
 from shapegate_client.decode import read_log
@@ -57,10 +58,6 @@ SWITCH: Final = Goal(
 )
 _CHANGES: Final = 100_000
 _HELD: Final = 20_000
-
-
-class WrongAnswer(Exception):
-    """What was to be timed did not do what it should."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ import asyncpg
 
 from benchmarks.figure import Bound, Figure, Goal, Result, Skipped
 from benchmarks.processes import NoProc, cpu_seconds
+from benchmarks.running import WrongAnswer
 from benchmarks.running_stack import RunningStack, run_stack
 
 if TYPE_CHECKING:
@@ -66,10 +67,6 @@ class Rounds:
 
 FULL: Final = Rounds(first=3, warm=5, idle=3, idle_seconds=10.0, answers=5, commits=60, shapes=5)
 QUICK: Final = Rounds(first=1, warm=3, idle=1, idle_seconds=4.0, answers=3, commits=30, shapes=3)
-
-
-class WrongAnswer(Exception):
-    """What was to be timed does not answer what it should."""
 
 
 async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[Result, ...]:

@@ -8,9 +8,10 @@ times, its session, the limits (SECURITY J-14, J-15).
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.recent import Recent
 
 if TYPE_CHECKING:
     from shapegate_proxy.observe import Kind
@@ -54,28 +55,13 @@ def head_digest(head: bytes) -> bytes:
     return hashlib.blake2b(head, digest_size=16).digest()
 
 
-class Admissions:
-    """A bounded memory; the one that was not used for longest makes room."""
+class Admissions(Recent[bytes, Admission]):
+    """What was found out, by the digest of the head."""
 
     def __init__(self, *, size_max: int = ADMISSIONS_MAX) -> None:
-        self._size_max = size_max
-        self._by_digest: OrderedDict[bytes, Admission] = OrderedDict()
+        super().__init__(size_max=size_max)
 
-    def __len__(self) -> int:
-        return len(self._by_digest)
-
-    def recall(self, digest: bytes) -> Admission | None:
-        """Return what was found out about the request of this head; it counts as used now."""
-        found = self._by_digest.get(digest)
-        if found is not None:
-            self._by_digest.move_to_end(digest)
-        return found
-
-    def remember(self, digest: bytes, admission: Admission) -> None:
+    def remember(self, key: bytes, value: Admission) -> None:
         """Keep what was found out, if it is not large."""
-        if len(admission.target) > TARGET_CHARS_MAX:
-            return
-        self._by_digest[digest] = admission
-        self._by_digest.move_to_end(digest)
-        if len(self._by_digest) > self._size_max:
-            self._by_digest.popitem(last=False)
+        if len(value.target) <= TARGET_CHARS_MAX:
+            super().remember(key, value)

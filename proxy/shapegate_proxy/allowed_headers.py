@@ -64,6 +64,10 @@ class ClientHead:
         self.framed = "content-length" in headers
         """Whether they say how long the body is."""
 
+    def fields_for(self, body_bytes: int) -> str:
+        """Return the lines for a whole body of this length, which they tell then in any case."""
+        return self.fields if self.framed else f"{self.fields}content-length: {body_bytes}\r\n"
+
 
 def condition(values: Sequence[str]) -> str | None:
     """Choose the If-None-Match that Electric is told; one that is not entity tags asks for nothing.

@@ -33,12 +33,8 @@ async def boundary(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def refusal_of(refused: Refused, request_id: str) -> web.Response:
     """Print a refusal; the headers that every answer has come later."""
-    return web.Response(
-        status=refused.status,
-        body=answers.error_body(refused, request_id),
-        content_type="application/json",
-        headers={**refused.headers, "cache-control": answers.NO_STORE},
-    )
+    body = answers.error_body(refused, request_id)
+    return web.Response(status=refused.status, body=body, headers=answers.refusal_headers(refused, body))
 
 
 def _as_refused(exc: Exception, request_id: str) -> Refused:

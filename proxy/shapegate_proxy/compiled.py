@@ -6,10 +6,10 @@ Pure: no I/O, no clock.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.policy import compile_filter
+from shapegate_proxy.recent import Recent
 
 if TYPE_CHECKING:
     from shapegate_proxy.policy import TablePolicy
@@ -27,8 +27,7 @@ class CompiledFilters:
     """A bounded memory; the one that was not used for longest makes room."""
 
     def __init__(self, *, size_max: int = FILTERS_MAX) -> None:
-        self._size_max = size_max
-        self._printed: OrderedDict[_Key, PrintedFilter] = OrderedDict()
+        self._printed: Recent[_Key, PrintedFilter] = Recent(size_max=size_max)
 
     def __len__(self) -> int:
         return len(self._printed)
@@ -38,13 +37,9 @@ class CompiledFilters:
         if asked.where is None or len(asked.where) + sum(map(len, asked.params)) > CHARS_MAX:
             return compile_filter(asked, granted, org)
         key = (org, asked.table, asked.where, asked.params)
-        printed = self._printed.get(key)
+        printed = self._printed.recall(key)
         if printed is None:
             printed = compile_filter(asked, granted, org)
             assert printed is not None  # there is a `where`
-            self._printed[key] = printed
-            if len(self._printed) > self._size_max:
-                self._printed.popitem(last=False)
-        else:
-            self._printed.move_to_end(key)
+            self._printed.remember(key, printed)
         return printed

@@ -70,18 +70,19 @@ class FrontResponder:
 
     def write_now(self, chunk: Chunk) -> None:
         if self._front.transport is not None:
-            framed = b"".join((b"%x\r\n" % len(chunk), chunk, b"\r\n")) if self._chunked else chunk
-            self._front.transport.write(framed)
+            self._front.transport.write(b"".join(self._framed(chunk)) if self._chunked else chunk)
+
+    def _framed(self, chunk: Chunk) -> tuple[Chunk, ...]:
+        """Say of a piece of the body what the head promised (RFC 9112 7.1)."""
+        return (b"%x\r\n" % len(chunk), chunk, b"\r\n") if self._chunked else (chunk,)
 
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         await self._front.send(self._whole(status, head, body, request_id))
 
     def _whole(self, status: int, head: ClientHead, body: Chunk, request_id: str) -> bytes:
-        fields = head.fields
+        fields = head.fields_for(len(body))
         if status == 304:
-            body = b""
-        elif not head.framed:
-            fields = f"{fields}content-length: {len(body)}\r\n"
+            fields, body = head.fields, b""
         printed = self._printer.print(status, fields, origin=self._origin, request_id=request_id)
         return printed + body
 
@@ -103,10 +104,7 @@ class FrontResponder:
             await self._front.send(pieces)
 
     async def write(self, chunk: Chunk, *, more: bool) -> None:
-        if self._chunked:
-            self._kept_back += (b"%x\r\n" % len(chunk), chunk, b"\r\n")
-        else:
-            self._kept_back.append(chunk)
+        self._kept_back += self._framed(chunk)
         self._kept_back_bytes += len(chunk)
         if not more or self._kept_back_bytes >= KEPT_BACK_BYTES_MAX:
             await self.flush()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from shapegate_proxy.limit_settings import LimitSettings
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_proxy.principal import Principal
+    from shapegate_wire.request import ShapeRequest
 
 HOUR_SECONDS: Final = 3_600.0
 REMEMBERED_MAX: Final = 200_000
@@ -81,7 +82,7 @@ class Limits:
         Raises TooManyLive, TooManyInitial or TooManyShapes; a refused request counts nowhere.
         """
         asked, owner, org = confined.asked, _owner(confined.principal), (confined.principal.org,)
-        live, initial = asked.live, asked.handle is None or asked.subset is not None
+        live, initial = asked.live, _is_initial(asked)
         if live and self._live[owner] >= self._settings.live_per_principal:
             raise TooManyLive
         if initial and self._initial[org] >= self._settings.initial_per_org:
@@ -105,17 +106,15 @@ class Limits:
         return (
             self._requests.get(owner, 0) < settings.requests_per_principal
             and self._requests.get(org, 0) < settings.requests_per_org
-            and (asked.handle is not None or self._initial.get(org, 0) < settings.initial_per_org)
+            and (not _is_initial(asked) or self._initial.get(org, 0) < settings.initial_per_org)
             and not asked.live
             and asked.subset is None
-            and self._was_noted(confined, shape, owner, org)
+            and self._was_noted(shape, _shapes_owner(confined, owner), org, now=self._monotonic())
         )
 
-    def _was_noted(self, confined: ConfinedRequest, shape: bytes, owner: Owner, org: Owner) -> bool:
+    def _was_noted(self, shape: bytes, owner: Owner, org: Owner, *, now: float) -> bool:
         """Say whether the shape was noted lately for both, so that it need not be noted now."""
-        if confined.limits.shapes_per_hour is not None:
-            owner = (*owner, confined.table.to_sql())
-        since = self._monotonic() - RENEWED_SECONDS
+        since = now - RENEWED_SECONDS
         return (
             self._shapes_of_principals.noted_at(owner, shape) > since
             and self._shapes_of_orgs.noted_at(org, shape) > since
@@ -123,10 +122,9 @@ class Limits:
 
     def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
         now, org = self._monotonic(), (confined.principal.org,)
-        if self._was_noted(confined, shape, owner, org):
+        owner = _shapes_owner(confined, owner)
+        if self._was_noted(shape, owner, org, now=now):
             return
-        if confined.limits.shapes_per_hour is not None:
-            owner = (*owner, confined.table.to_sql())
         own_max = confined.limits.shapes_per_hour
         if own_max is None:
             own_max = self._settings.shapes_per_hour_principal
@@ -146,6 +144,16 @@ class Limits:
 
 def _owner(principal: Principal) -> Owner:
     return principal.issuer, principal.user, principal.org
+
+
+def _shapes_owner(confined: ConfinedRequest, owner: Owner) -> Owner:
+    """Name whose account a shape is on: a table with a number of its own has one for each principal."""
+    return owner if confined.limits.shapes_per_hour is None else (*owner, confined.table.to_sql())
+
+
+def _is_initial(asked: ShapeRequest) -> bool:
+    """Say whether Electric reads from Postgres for it: at the start of a log, and for a subset."""
+    return asked.handle is None or asked.subset is not None
 
 
 class _Counted:

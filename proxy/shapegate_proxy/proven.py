@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.recent import Recent
 
 if TYPE_CHECKING:
     from shapegate_proxy.keys import KeySource, VerificationKey
@@ -39,31 +40,22 @@ class ProvenTokens:
     """A bounded memory; the one that was not used for longest makes room (SECURITY J-15)."""
 
     def __init__(self, *, size_max: int = PROVEN_MAX) -> None:
-        self._size_max = size_max
-        self._by_digest: OrderedDict[bytes, ProvenToken] = OrderedDict()
+        self._by_digest: Recent[bytes, ProvenToken] = Recent(size_max=size_max)
 
     def __len__(self) -> int:
         return len(self._by_digest)
 
     def recall(self, token: str) -> ProvenToken | None:
         """Return what the token proved; None if it is not known. It counts as used now."""
-        digest = _digest(token)
-        found = self._by_digest.get(digest)
-        if found is not None:
-            self._by_digest.move_to_end(digest)
-        return found
+        return self._by_digest.recall(_digest(token))
 
     def remember(self, token: str, proven: ProvenToken) -> None:
         """Keep what the token proved; the token itself is not kept."""
-        digest = _digest(token)
-        self._by_digest[digest] = proven
-        self._by_digest.move_to_end(digest)
-        if len(self._by_digest) > self._size_max:
-            self._by_digest.popitem(last=False)
+        self._by_digest.remember(_digest(token), proven)
 
     def forget(self, token: str) -> None:
         """Drop what the token proved."""
-        self._by_digest.pop(_digest(token), None)
+        self._by_digest.forget(_digest(token))
 
 
 def _digest(token: str) -> bytes:

@@ -130,7 +130,7 @@ def serve_at_once(services: Services, admission: Admission) -> bytes | None:
     return (
         services.printer.print(
             kept.status,
-            head.fields if head.framed else f"{head.fields}content-length: {len(kept.body)}\r\n",
+            head.fields_for(len(kept.body)),
             origin=admission.origin,
             request_id=trail.request_id,
         )
