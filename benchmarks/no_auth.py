@@ -87,7 +87,8 @@ async def _main(upstream: int, port: int) -> None:
         admissions=Admissions(),
         printer=HeadPrinter(frozenset()),
         serve=relaying.serve,
-        at_once=lambda _: None,
+        at_once=lambda *_: False,
+        begin=lambda *_: None,
     )
     async with serve_app(web.Application(), settings, log=logging.getLogger("no_auth"), plain=plain):
         await asyncio.Event().wait()

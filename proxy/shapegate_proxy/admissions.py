@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from shapegate_proxy.recent import Recent
 
 if TYPE_CHECKING:
+    from shapegate_proxy.limits import Account
     from shapegate_proxy.observe import Kind
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_proxy.proven import ProvenToken
@@ -33,8 +34,8 @@ class Admission:
     proven: ProvenToken
     asked: ShapeRequest
     confined: ConfinedRequest
-    shape: bytes
-    """The key of its shape, for the limits."""
+    account: Account
+    """For the limits."""
     built: UpstreamRequest
     target: str
     """Of the request, character for character."""

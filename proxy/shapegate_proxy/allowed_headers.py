@@ -7,21 +7,18 @@ named passes only if it looks as Electric writes it. Pure: no I/O, no clock.
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from shapegate_proxy.answer_head import AnswerHeaders
 from shapegate_proxy.answers import NO_STORE, REVALIDATE
 from shapegate_proxy.errors import UpstreamFault
-from shapegate_proxy.printed_head import print_fields
+from shapegate_proxy.printed_head import ClientHead
 from shapegate_wire import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONDITION_CHARS_MAX: Final = 1_024
-REMEMBERED_MAX: Final = 1_024
-REMEMBERED_CHARS_MAX: Final = 4_096
-"""Together they keep what is remembered of answers below 10 MB."""
 SCHEMA_CHARS_MAX: Final = 64 * 1024
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e]{0,256}"'
@@ -44,29 +41,8 @@ _RETURNED: Final[Mapping[str, re.Pattern[str]]] = {
         names.ELECTRIC_KNOWN_ERROR: _FLAG,
     }.items()
 }
-_LOOKED_AT: Final = frozenset(
-    {*_RETURNED, names.ETAG, "connection", "content-encoding", "content-length", "content-type"}
-)
-"""What an answer is made of; nothing else that Electric says changes it."""
 _JSON: Final = frozenset({"application/json", "application/json; charset=utf-8"})
 _STREAM: Final = frozenset({"text/event-stream", "text/event-stream; charset=utf-8"})
-
-
-class ClientHead:
-    """The headers of one answer for the client, and the lines that they are."""
-
-    __slots__ = ("fields", "framed", "headers")
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        """Print them. Raises ValueError for a value that would end its line."""
-        self.headers = headers
-        self.fields = print_fields(headers)
-        self.framed = "content-length" in headers
-        """Whether they say how long the body is."""
-
-    def fields_for(self, body_bytes: int) -> str:
-        """Return the lines for a whole body of this length, which they tell then in any case."""
-        return self.fields if self.framed else f"{self.fields}content-length: {body_bytes}\r\n"
 
 
 def condition(values: Sequence[str]) -> str | None:
@@ -87,40 +63,16 @@ def trace_parent(values: Sequence[str]) -> str | None:
     return values[0]
 
 
-class _Newest:
-    """The head that was chosen last: an answer that many share has the same for each of them."""
-
-    __slots__ = ("head", "headers", "kind")
-
-    def __init__(self) -> None:
-        self.headers: Mapping[str, str] = {}
-        self.kind: tuple[int, bool, bool] | None = None
-        self.head = ClientHead({})
-
-
-_newest: Final = _Newest()
-
-
 def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
-    """Choose what the client gets, as `client_headers`; what was chosen before is remembered."""
-    kind = status, org_in_url, sse
-    if _newest.headers is not headers or _newest.kind != kind:
-        head = _head(status, headers, org_in_url=org_in_url, sse=sse)
-        _newest.headers, _newest.kind, _newest.head = headers, kind, head
-    return _newest.head
-
-
-def _head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
-    # Without what is not looked at: Electric says an id and a time with each answer.
-    said = tuple([header for header in headers.items() if header[0] in _LOOKED_AT])
-    if sum([len(value) for _, value in said]) > REMEMBERED_CHARS_MAX:
+    """Choose what the client gets, as `client_headers`, once for all answers with these headers."""
+    if not isinstance(headers, AnswerHeaders):
         return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
-    return _remembered(status, said, org_in_url, sse)
-
-
-@lru_cache(maxsize=REMEMBERED_MAX)
-def _remembered(status: int, said: tuple[tuple[str, str], ...], org_in_url: bool, sse: bool) -> ClientHead:
-    return ClientHead(client_headers(status, dict(said), org_in_url=org_in_url, sse=sse))
+    kind = status, org_in_url, sse
+    head = headers.chosen.get(kind)
+    if head is None:
+        head = ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))
+        headers.chosen[kind] = head
+    return head
 
 
 def client_headers(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> dict[str, str]:

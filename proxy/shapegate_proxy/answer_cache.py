@@ -22,7 +22,15 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping
 
-    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, Sink, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import (
+        Begun,
+        Chunk,
+        Deliver,
+        ElectricState,
+        Sink,
+        UpstreamAnswer,
+        UpstreamClient,
+    )
     from shapegate_proxy.upstream import UpstreamRequest
 
 GONE: Final = frozenset({400, 404, 409, 410})
@@ -68,6 +76,15 @@ class AnswerCache:
         """Look up an answer that may be given now; who holds on to it asks `valid` before each use."""
         return self._kept.find(request.key, self._monotonic())
 
+    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+        """Ask for an answer, and keep it while its reader takes it; a kept or a live one is for `ask`."""
+        asked_at = self._monotonic()
+        if request.live or self._kept.find(request.key, asked_at) is not None:
+            return None
+        begun = _Begun(self, request, asked_at, self._rotations.count, deliver)
+        begun.inner = self._client.begin(request, begun.deliver, stuck)
+        return None if begun.inner is None else begun
+
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Give a kept answer, or ask for one and keep it while its reader takes it."""
         if request.live:
@@ -81,7 +98,7 @@ class AnswerCache:
         delivered: list[UpstreamAnswer] = []
 
         def pass_on(answer: UpstreamAnswer) -> None:
-            delivered.append(self._filling(request, answer, asked_at, since))
+            delivered.append(self.filling(request, answer, asked_at, since))
             if deliver is not None:
                 deliver(delivered[0])
 
@@ -91,9 +108,9 @@ class AnswerCache:
             for left in delivered:  # Nobody else knows of it who could close it.
                 left.close()
             raise
-        return delivered[0] if delivered else self._filling(request, answer, asked_at, since)
+        return delivered[0] if delivered else self.filling(request, answer, asked_at, since)
 
-    def _filling(
+    def filling(
         self, request: UpstreamRequest, answer: UpstreamAnswer, asked_at: float, since: int
     ) -> UpstreamAnswer:
         """Let the reader of an answer fill the cache by taking it, if it may be kept."""
@@ -301,3 +318,42 @@ class _FillingAnswer:
     def close(self) -> None:
         self._cache._give_up(self._fill)
         self._answer.close()
+
+
+class _Begun:
+    """A request under way whose answer may be kept."""
+
+    __slots__ = ("_asked_at", "_cache", "_deliver", "_delivered", "_request", "_since", "inner")
+
+    def __init__(
+        self, cache: AnswerCache, request: UpstreamRequest, asked_at: float, since: int, deliver: Deliver
+    ) -> None:
+        self._cache = cache
+        self._request = request
+        self._asked_at = asked_at
+        self._since = since
+        self._deliver = deliver
+        self._delivered: UpstreamAnswer | None = None
+        self.inner: Begun | None = None
+
+    def deliver(self, answer: UpstreamAnswer) -> None:
+        """Pass an answer on that is all there, with the cache as its second reader."""
+        self._delivered = self._filling(answer)
+        self._deliver(self._delivered)
+
+    async def answer(self) -> UpstreamAnswer:
+        """Wait for the head."""
+        if self._delivered is None:
+            assert self.inner is not None
+            self._delivered = self._filling(await self.inner.answer())
+        return self._delivered
+
+    def leave(self) -> None:
+        """Want nothing any more."""
+        if self._delivered is not None:
+            self._delivered.close()
+        elif self.inner is not None:
+            self.inner.leave()
+
+    def _filling(self, answer: UpstreamAnswer) -> UpstreamAnswer:
+        return self._cache.filling(self._request, answer, self._asked_at, self._since)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from shapegate_proxy import boundary, handlers
+from shapegate_proxy import boundary, flights, handlers
 from shapegate_proxy.addresses import FailureBudget
 from shapegate_proxy.admissions import Admissions
 from shapegate_proxy.answer_cache import AnswerCache
@@ -179,6 +179,7 @@ async def open_proxy(
             printer=printer,
             serve=partial(serve, services),
             at_once=partial(serve_at_once, services),
+            begin=partial(flights.begin, services),
         )
         yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log, plain=plain))
 

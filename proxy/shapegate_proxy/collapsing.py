@@ -10,6 +10,7 @@ asks again; who reads alone is waited for (`shared_body` has the bounds).
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from shapegate_proxy.errors import Refused, UpstreamFault
@@ -18,13 +19,19 @@ from shapegate_proxy.shared_stream import SharedStream, own_fault, take_ready
 from shapegate_proxy.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 
-    from shapegate_proxy.electric import Chunk, Deliver, ElectricState, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import (
+        Begun,
+        Chunk,
+        Deliver,
+        ElectricState,
+        UpstreamAnswer,
+        UpstreamClient,
+    )
     from shapegate_proxy.upstream import UpstreamRequest
 
     Outcome: TypeAlias = UpstreamAnswer | Refused
-    _Waiting: TypeAlias = tuple[asyncio.Future[Outcome], Deliver | None, UpstreamAnswer]
 
 ROUND: Final = 64
 """So many get a whole answer before the loop looks at everything else."""
@@ -39,17 +46,33 @@ class Collapsing:
         self._joinable: dict[Hashable, _Exchange] = {}
         self._running: set[_Exchange] = set()
 
+    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+        """Join the exchange of this key, or begin it; one that is a stream by now is for `ask` to join."""
+        if request.method != "GET" or request.body is not None:
+            return self._client.begin(request, deliver, stuck)
+        exchange = self._joinable.get(request.key)
+        if exchange is None:
+            exchange = self._exchange(request)
+            if not exchange.begin_now(self._client, request):
+                return None
+        elif exchange.stream is not None:
+            return None
+        return exchange.wait(deliver, stuck)
+
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Join the exchange of this key, or begin it; a HEAD, and what has a body, goes its own way."""
         if request.method != "GET" or request.body is not None:
             return await self._client.ask(request, deliver)
         exchange = self._joinable.get(request.key)
         if exchange is None:
-            exchange = _Exchange(request.key, self._joinable, self._running)
-            exchange.begin(self._client, request, self._bounds)
+            exchange = self._exchange(request)
+            exchange.begin(self._client, request)
         elif exchange.stream is not None:
             return exchange.stream.join()
-        return await exchange.answer(deliver)
+        return await exchange.wait(deliver).answer()
+
+    def _exchange(self, request: UpstreamRequest) -> _Exchange:
+        return _Exchange(request.key, self._joinable, self._running, self._bounds)
 
     async def state(self) -> ElectricState:
         """Ask how Electric is; never raises."""
@@ -57,7 +80,9 @@ class Collapsing:
 
     async def close(self) -> None:
         """End every exchange, which is a fault to its readers, and close the client."""
-        tasks = [exchange.abort() for exchange in tuple(self._running)]
+        tasks = [exchange.task for exchange in self._running if exchange.task is not None]
+        for exchange in tuple(self._running):
+            exchange.abort()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._client.close()
 
@@ -67,86 +92,207 @@ class Collapsing:
         return len(self._running)
 
 
-def _deliver(loop: asyncio.AbstractEventLoop, waiting: Sequence[_Waiting], done: int) -> None:
-    """Give the next of those who wait their answer, and wake all of them when everybody has it.
+class _Waiter:
+    """Who waits for the head of an answer: a task by `answer`, or nobody, who is called instead."""
 
-    Who has the answer is not in the way of who waits for it. uvloop sends what was written after each round,
-    so that the first receive theirs while the others' are printed.
-    """
-    for head, deliver, whole in waiting[done : done + ROUND]:
-        if deliver is not None and not head.done():
-            deliver(whole)
-    done += ROUND
-    if done < len(waiting):
-        loop.call_soon(_deliver, loop, waiting, done)
-    else:
-        loop.call_soon(_wake, waiting)
+    __slots__ = ("_exchange", "_head", "_left", "deliver", "outcome", "stuck")
 
+    def __init__(
+        self, exchange: _Exchange, deliver: Deliver | None, stuck: Callable[[], None] | None
+    ) -> None:
+        self._exchange = exchange
+        self._head: asyncio.Future[None] | None = None
+        self._left = False
+        self.deliver = deliver
+        self.stuck = stuck
+        self.outcome: Outcome | None = None
 
-def _wake(waiting: Sequence[_Waiting]) -> None:
-    for head, _, outcome in waiting:
-        if not head.done():
-            head.set_result(outcome)
-
-
-class _Exchange:
-    """One request to Electric, and who waits for the head of its answer."""
-
-    __slots__ = ("_joinable", "_open", "_over", "_running", "_task", "_waiting", "key", "stream")
-
-    _task: asyncio.Task[None]
-
-    def __init__(self, key: Hashable, joinable: dict[Hashable, _Exchange], running: set[_Exchange]) -> None:
-        self.key = key
-        self._joinable = joinable
-        self._running = running
-        self._waiting: dict[asyncio.Future[Outcome], Deliver | None] = {}
-        self._open = True
-        self._over = False
-        self.stream: SharedStream | None = None
-        """What is under way of the answer, once its head is there."""
-
-    def begin(self, client: UpstreamClient, request: UpstreamRequest, bounds: SharingBounds) -> None:
-        """Ask Electric, and let others join."""
-        self._joinable[self.key] = self
-        self._running.add(self)
-        self._task = asyncio.get_running_loop().create_task(self._run(client, request, bounds))
-        self._task.add_done_callback(self._forget_task)
-
-    def _forget_task(self, _: asyncio.Task[None]) -> None:
-        del self._task  # If it was cancelled, it has the frames that this came through, and they have this.
-
-    async def answer(self, deliver: Deliver | None = None) -> UpstreamAnswer:
-        """Wait for the head, or have it delivered; the last one who is cancelled meanwhile ends the request.
+    async def answer(self) -> UpstreamAnswer:
+        """Wait for the head; the last one who is cancelled meanwhile ends the request.
 
         Raises UpstreamFault or UpstreamTimeout if no head comes.
         """
-        head: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        self._waiting[head] = deliver
-        try:
-            outcome = await head
-        except BaseException:
-            self._leave(head)
-            raise
+        if self.stuck is not None:
+            self.deliver = self.stuck = None
+        if self.outcome is None:
+            self._head = asyncio.get_running_loop().create_future()
+            try:
+                await self._head
+            except BaseException:
+                self.leave()
+                raise
+        outcome = self.outcome
+        assert outcome is not None
         if isinstance(outcome, Refused):
             try:
                 raise outcome
             finally:
                 del outcome  # It has this frame, and would have this frame have it.
+                self.outcome = None
         return outcome
 
-    def abort(self) -> asyncio.Task[None]:
-        """End it now; who still waits for it gets a fault. Returns the task, which ends within a tick."""
-        self._end(UpstreamFault("The gate ended this request"))
-        self._task.cancel()
-        return self._task
+    def leave(self) -> None:
+        """Want nothing any more."""
+        self._left, self.deliver, self.stuck = True, None, None
+        if self.outcome is None:
+            self._exchange.leave(self)
+        elif not isinstance(self.outcome, Refused):
+            self.outcome.close()
 
-    async def _run(self, client: UpstreamClient, request: UpstreamRequest, bounds: SharingBounds) -> None:
+    def offer(self, whole: UpstreamAnswer) -> None:
+        """Give an answer that is all there to who is not in the way of anybody else by being woken."""
+        if self._left:
+            return
+        self.outcome = whole
+        if self.deliver is not None:
+            deliver, self.deliver, self.stuck = self.deliver, None, None
+            deliver(whole)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Say what came of it."""
+        self.outcome = outcome
+        stuck, self.deliver, self.stuck = self.stuck, None, None
+        if stuck is not None:
+            stuck()
+        self.wake()
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether a task waits."""
+        return self._head is not None
+
+    def wake(self) -> None:
+        """Let a task that waits go on."""
+        if self._head is not None and not self._head.done():
+            self._head.set_result(None)
+
+
+def _offer_all(
+    loop: asyncio.AbstractEventLoop, waiting: Sequence[tuple[_Waiter, UpstreamAnswer]], done: int
+) -> None:
+    """Give the next of those who wait their answer, and wake all of them when everybody has it.
+
+    Who has the answer is not in the way of who waits for it.
+    """
+    for waiter, whole in waiting[done : done + ROUND]:
+        waiter.offer(whole)
+    done += ROUND
+    if done < len(waiting):
+        loop.call_soon(_offer_all, loop, waiting, done)
+    elif any(waiter.sleeps for waiter, _ in waiting):
+        loop.call_soon(_wake, waiting)
+
+
+def _wake(waiting: Sequence[tuple[_Waiter, UpstreamAnswer]]) -> None:
+    for waiter, _ in waiting:
+        waiter.wake()
+
+
+class _Exchange:
+    """One request to Electric, and who waits for the head of its answer."""
+
+    __slots__ = (
+        "_begun",
+        "_bounds",
+        "_joinable",
+        "_open",
+        "_over",
+        "_running",
+        "_waiting",
+        "key",
+        "stream",
+        "task",
+    )
+
+    def __init__(
+        self,
+        key: Hashable,
+        joinable: dict[Hashable, _Exchange],
+        running: set[_Exchange],
+        bounds: SharingBounds,
+    ) -> None:
+        self.key = key
+        self._joinable = joinable
+        self._running = running
+        self._bounds = bounds
+        self._waiting: dict[_Waiter, None] = {}
+        self._begun: Begun | None = None
+        """The request, while it is under way without a task."""
+        self._open = False
+        self._over = False
+        self.task: asyncio.Task[None] | None = None
+        """Brings the answer; none is needed for one that comes in one piece."""
+        self.stream: SharedStream | None = None
+        """What is under way of the answer, once its head is there."""
+
+    def begin(self, client: UpstreamClient, request: UpstreamRequest) -> None:
+        """Ask Electric in a task, and let others join."""
+        self._register()
+        self._start(partial(client.ask, request, self._hand_out))
+
+    def begin_now(self, client: UpstreamClient, request: UpstreamRequest) -> bool:
+        """Ask Electric at once, and let others join; False, and nothing is done, if that is not possible."""
+        self._begun = client.begin(request, self._delivered, self._go_on)
+        if self._begun is None:
+            return False
+        self._register()
+        return True
+
+    def _register(self) -> None:
+        self._open = True
+        self._joinable[self.key] = self
+        self._running.add(self)
+
+    def _start(self, ask: Callable[[], Awaitable[UpstreamAnswer]]) -> None:
+        self.task = asyncio.get_running_loop().create_task(self._run(ask))
+        self.task.add_done_callback(self._forget_task)
+
+    def _forget_task(self, _: asyncio.Task[None]) -> None:
+        self.task = None  # If it was cancelled, it has the frames that this came through, and they have this.
+
+    def _delivered(self, answer: UpstreamAnswer) -> None:
+        """Hand out what came in one piece."""
+        self._begun = None
+        self._hand_out(answer)
+        answer.close()
+
+    def _go_on(self) -> None:
+        """Bring in a task what did not come in one piece."""
+        self._start(self._begun_answer)
+
+    async def _begun_answer(self) -> UpstreamAnswer:
+        begun, self._begun = self._begun, None
+        assert begun is not None  # who aborts before this cancels the task too
+        return await begun.answer()
+
+    def wait(self, deliver: Deliver | None = None, stuck: Callable[[], None] | None = None) -> _Waiter:
+        """Add one who waits for the head, or is called when it is there; see `UpstreamClient`."""
+        waiter = _Waiter(self, deliver, stuck)
+        self._waiting[waiter] = None
+        return waiter
+
+    def leave(self, waiter: _Waiter) -> None:
+        """Wait for one less; the last one ends the request."""
+        self._waiting.pop(waiter, None)
+        if self._waiting or self._over or (self.stream is not None and self.stream.body.readers):
+            return
+        self.abort()
+
+    def abort(self) -> None:
+        """End it now; who still waits for it gets a fault. A task ends within a tick."""
+        self._end(UpstreamFault("The gate ended this request"))
+        if self._begun is not None:
+            begun, self._begun = self._begun, None
+            begun.leave()
+        if self.task is not None:
+            self.task.cancel()
+
+    async def _run(self, ask: Callable[[], Awaitable[UpstreamAnswer]]) -> None:
         try:
-            answer = await client.ask(request, self._hand_out)
+            answer = await ask()
             try:
                 if not self._over:
-                    await self._bring(answer, bounds)
+                    await self._bring(answer)
             finally:
                 answer.close()
         except Refused as exc:
@@ -155,21 +301,21 @@ class _Exchange:
             if not self._over:
                 self._end(UpstreamFault("Electric's answer was not brought to its end"))
 
-    async def _bring(self, answer: UpstreamAnswer, bounds: SharingBounds) -> None:
+    async def _bring(self, answer: UpstreamAnswer) -> None:
         """Hand out an answer that is all there as such, and any other one as it comes."""
         self._hand_out(answer)
         if self._over:
             return
         chunks: list[Chunk] = []
         try:
-            whole = await take_ready(answer, chunks, bytes_max=bounds.ahead_bytes_max)
+            whole = await take_ready(answer, chunks, bytes_max=self._bounds.ahead_bytes_max)
         except Refused:
-            self._share(answer, chunks, bounds)
+            self._share(answer, chunks)
             raise
         if whole:
             self._hand_out_whole(answer, chunks)
             return
-        await self._share(answer, chunks, bounds).pump(answer)
+        await self._share(answer, chunks).pump(answer)
         self._settle()
 
     def _hand_out(self, answer: UpstreamAnswer) -> None:
@@ -182,42 +328,29 @@ class _Exchange:
         status, headers, framed = answer.status, answer.headers, answer.framed
         self._settle()
         waiting = [
-            (head, deliver, WholeAnswer(status, headers, chunks, framed=framed))
-            for head, deliver in self._take_waiting().items()
+            (waiter, WholeAnswer(status, headers, chunks, framed=framed)) for waiter in self._take_waiting()
         ]
-        _deliver(asyncio.get_running_loop(), waiting, 0)
+        _offer_all(asyncio.get_running_loop(), waiting, 0)
 
-    def _share(self, answer: UpstreamAnswer, chunks: list[Chunk], bounds: SharingBounds) -> SharedStream:
-        stream = SharedStream(answer, bounds, close_door=self._close_door, abandon=self.abort)
+    def _share(self, answer: UpstreamAnswer, chunks: list[Chunk]) -> SharedStream:
+        stream = SharedStream(answer, self._bounds, close_door=self._close_door, abandon=self.abort)
         self.stream = stream
-        for head in self._take_waiting():
-            head.set_result(stream.join())
+        for waiter in self._take_waiting():
+            waiter.settle(stream.join())
         for chunk in chunks:
             stream.bring(chunk)
         return stream
 
-    def _take_waiting(self) -> Mapping[asyncio.Future[Outcome], Deliver | None]:
-        waiting = {head: deliver for head, deliver in self._waiting.items() if not head.done()}
-        self._waiting.clear()
+    def _take_waiting(self) -> Iterable[_Waiter]:
+        waiting, self._waiting = self._waiting, {}
         return waiting
-
-    def _leave(self, head: asyncio.Future[Outcome]) -> None:
-        if head.done() and not head.cancelled():
-            outcome = head.result()
-            if not isinstance(outcome, Refused):
-                outcome.close()
-            return
-        self._waiting.pop(head, None)
-        if self._waiting or self._over or (self.stream is not None and self.stream.body.readers):
-            return
-        self.abort()
 
     def _end(self, fault: Refused) -> None:
         self._settle()
         if self.stream is not None:
             self.stream.break_off(fault)
-        for head in self._take_waiting():
-            head.set_result(own_fault(fault))
+        for waiter in self._take_waiting():
+            waiter.settle(own_fault(fault))
 
     def _settle(self) -> None:
         self._over = True

@@ -133,8 +133,26 @@ class UpstreamAnswer(Protocol):
         """Take nothing more; before the end this ends the request at Electric. May be called again."""
 
 
+class Begun(Protocol):
+    """A request that is under way without a task that waits for it; see `UpstreamClient.begin`."""
+
+    async def answer(self) -> UpstreamAnswer:
+        """Wait for the head of the answer as `ask` does; nobody is called any more. At most once."""
+
+    def leave(self) -> None:
+        """End it at Electric, unless its answer is all there: nobody wants it. Nobody is called any more."""
+
+
 class UpstreamClient(Protocol):
     """Whoever brings a request to Electric."""
+
+    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+        """Send it now; None, and nothing is done, if that has to be waited for: `ask` does.
+
+        One of the two is called, once and never within this call, unless who asked took it in hand before:
+        `deliver` with the answer when all of it is there, or `stuck` when something else came of it, which
+        `answer` tells then. Neither may raise. Whoever was given the answer closes it.
+        """
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send it and wait for the head of its answer, which the caller has to close.

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
+from shapegate_proxy.answer_head import AnswerHeaders
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts, read_state
 from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 from shapegate_wire import names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from yarl import URL
 
-    from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer
+    from shapegate_proxy.electric import Begun, Chunk, Deliver, Sink, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -42,6 +45,11 @@ class ElectricClient:
         """Close every connection."""
         await self._pooled.close()
         await self._fresh.close()
+
+    def begin(
+        self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]
+    ) -> Begun | None:  # aiohttp waits to send
+        """Do nothing: aiohttp sends in a task only."""
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:  # noqa: ARG002  # the end shows only by waiting for it
         """Send one request and wait for the head of its answer.
@@ -111,7 +119,7 @@ class _Answer:
         self._answer = answer
         self._silence_seconds = silence_seconds
         self._taken = 0
-        self.headers: dict[str, str] = {}
+        self.headers = AnswerHeaders()
         for name, value in answer.headers.items():
             self.headers.setdefault(name.lower(), value)
 

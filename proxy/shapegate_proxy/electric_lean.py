@@ -19,9 +19,11 @@ from shapegate_proxy.lean_head import print_host, print_request
 from shapegate_wire import names
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from yarl import URL
 
-    from shapegate_proxy.electric import Deliver, UpstreamAnswer
+    from shapegate_proxy.electric import Begun, Deliver, UpstreamAnswer
     from shapegate_proxy.upstream import UpstreamRequest
 
 HEALTH_BYTES_MAX: Final = 1024
@@ -59,27 +61,50 @@ class LeanClient:
         self._connecting: set[asyncio.Timeout] = set()
         self._closed = False
 
+    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+        """Send one request over a kept connection, if there is one."""
+        connection = self._pooled()
+        if connection is None:
+            return None
+        message = request.printed
+        if message is None:
+            message = self._print(request)
+            request.keep_printed(message)
+        exchange = self._send(request, message, connection)
+        if exchange.end is not None:
+            return None
+        exchange.watch(deliver, stuck)
+        return _Begun(self, request, exchange)
+
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send one request and wait for the head of its answer.
 
-        Electric closes a connection after 50 requests without a word, so one that ends before it answered
-        is replaced once, unseen (REQUIREMENTS P-25, SECURITY W-10). A POST too: it asks for a subset and
-        changes nothing. Raises ValueError for a request that cannot be printed.
+        Raises ValueError for a request that cannot be printed.
         """
         message = self._print(request)
-        patience = self._patience_of(self._timeouts.silence_seconds(request))
-        bodyless = request.method == "HEAD"
-        connection = self._pooled() or await self._connect()
-        exchange = Exchange(self._loop, connection, patience)
-        exchange.deliver = deliver
-        connection.send(exchange, message, bodyless=bodyless)
+        exchange = self._send(request, message, self._pooled() or await self._connect())
         del message  # Electric may hold the request for long.
+        exchange.deliver = deliver
+        return await self.answer_to(request, exchange)
+
+    def _send(self, request: UpstreamRequest, message: bytes, connection: Connection) -> Exchange:
+        patience = self._patience_of(self._timeouts.silence_seconds(request))
+        exchange = Exchange(self._loop, connection, patience)
+        connection.send(exchange, message, bodyless=request.method == "HEAD")
+        return exchange
+
+    async def answer_to(self, request: UpstreamRequest, exchange: Exchange) -> UpstreamAnswer:
+        """Wait for the head of the answer to a request that was sent.
+
+        Electric closes a connection after 50 requests without a word, so one that ends before it answered
+        is replaced once, unseen (REQUIREMENTS P-25, SECURITY W-10). A POST too: it asks for a subset and
+        changes nothing.
+        """
+        exchange.unwatch()
         await exchange.head()
         exchange.deliver = None
         if exchange.end is End.UNANSWERED:
-            connection = await self._connect()
-            exchange = Exchange(self._loop, connection, patience)
-            connection.send(exchange, self._print(request), bodyless=bodyless)
+            exchange = self._send(request, self._print(request), await self._connect())
             await exchange.head()
         if not exchange.answered:
             raise exchange.fault()
@@ -191,3 +216,22 @@ class LeanClient:
         finally:
             exchange.close()
             connection.abort()
+
+
+class _Begun:
+    """A request on a connection that nobody waits for."""
+
+    __slots__ = ("_client", "_exchange", "_request")
+
+    def __init__(self, client: LeanClient, request: UpstreamRequest, exchange: Exchange) -> None:
+        self._client = client
+        self._request = request
+        self._exchange = exchange
+
+    async def answer(self) -> UpstreamAnswer:
+        """Wait for the head; if the connection was dead, on a new one."""
+        return await self._client.answer_to(self._request, self._exchange)
+
+    def leave(self) -> None:
+        """End the connection, unless all has come."""
+        self._exchange.close()

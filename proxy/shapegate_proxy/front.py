@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.admissions import Admission, Admissions
     from shapegate_proxy.electric import Chunk
-    from shapegate_proxy.incoming import Responder
+    from shapegate_proxy.incoming import Ground, Responder, UnderWay
     from shapegate_proxy.places import Places
     from shapegate_proxy.printed_head import HeadPrinter
 
@@ -48,8 +48,10 @@ class FrontSettings:
     serve: Callable[[Incoming, Responder], Awaitable[None]]
     """Answers one request; raises nothing but cancellation."""
     admissions: Admissions
-    at_once: Callable[[Admission], bytes | None]
-    """Prints the answer to a request that came before, if nothing has to be waited for."""
+    at_once: Callable[[Admission, Callable[[bytes], object]], bool]
+    """Sends the answer to a request that came before, if nothing has to be waited for."""
+    begin: Callable[[Admission, Responder, Ground], UnderWay | None]
+    """Sends a request that came before to Electric, if nothing has to be waited for."""
     give: Callable[[], asyncio.Protocol]
     """Makes who takes a connection over."""
     idle_seconds: float
@@ -67,9 +69,10 @@ class Front(asyncio.Protocol):
         "_closing",
         "_deadline",
         "_drained",
+        "_flight",
         "_idle_timer",
+        "_job",
         "_loop",
-        "_next",
         "_paused",
         "_read",
         "_reading_paused",
@@ -88,10 +91,12 @@ class Front(asyncio.Protocol):
         """What came: a piece of a head, or what waits behind a request."""
         self._read = 0
         """How much of it is done with."""
-        self._next: tuple[Incoming, Responder] | None = None
-        """The request under way."""
+        self._flight: UnderWay | None = None
+        """The request under way, if it went to Electric at once."""
+        self._job: Callable[[], Awaitable[None]] | None = None
+        """Answers the request under way, in the task."""
         self._task: asyncio.Task[None] | None = None
-        """Answers one request after the other; made for the first one that is not answered at once."""
+        """Answers one request after the other; made for the first one that needs it."""
         self._wanted: asyncio.Future[None] | None = None
         """What the task waits for while there is none."""
         self._closing = False
@@ -118,8 +123,16 @@ class Front(asyncio.Protocol):
         self._leave()
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(ConnectionResetError("The client went away"))
+        if self._flight is not None:
+            self._flight.leave()
+            self._flight = None
         if self._task is not None:
             self._task.cancel()
+
+    @property
+    def _busy(self) -> bool:
+        """Whether a request is under way."""
+        return self._flight is not None or self._job is not None
 
     def _leave(self) -> None:
         self._settings.fronts.discard(self)
@@ -137,7 +150,7 @@ class Front(asyncio.Protocol):
 
     def _look(self) -> None:
         self._idle_timer = None
-        if self.transport is None or self._next is not None:
+        if self.transport is None or self._busy:
             return
         if self._loop.time() >= self._deadline:
             if self.transport.is_closing():
@@ -149,13 +162,24 @@ class Front(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
+        if not self._buffer and data[-4:] == b"\r\n\r\n" and not self._busy and self._take_known(data):
+            return
         waiting = self._waiting()
         self._buffer, self._read = waiting + data if waiting else data, 0
-        if self._next is None:
+        if not self._busy:
             self._advance()
         if len(self._buffer) - self._read > WAITING_BYTES_MAX and not self._reading_paused and self.transport:
             self._reading_paused = True
             self.transport.pause_reading()
+
+    def _take_known(self, data: bytes) -> bool:
+        """Answer or begin a request whose head is all that came, if that head came before."""
+        admission = self._settings.admissions.recall(head_digest(data))
+        if admission is None or self._paused or self._closing:
+            return False
+        if self.transport is None or self.transport.is_closing():
+            return False
+        return self._at_once(admission) or self._begin(admission)
 
     def _waiting(self) -> bytes:
         return self._buffer[self._read :] if self._read else self._buffer
@@ -174,7 +198,7 @@ class Front(asyncio.Protocol):
                 self._give_away()
                 return
             self._read, left = end, left - 1
-            if self._next is not None:
+            if self._busy:
                 break
         if self._read == len(self._buffer):
             self._buffer, self._read = b"", 0
@@ -190,30 +214,37 @@ class Front(asyncio.Protocol):
             origin = next(iter(plain.values("origin")), None)
             incoming = self._incoming(plain.target, plain.org, plain.values)
         else:
-            if at_once and not self._paused and not self._closing and self._at_once(admission):
-                return True
             origin = admission.origin
+            if not self._paused and not self._closing:
+                if at_once and self._at_once(admission):
+                    return True
+                if self._begin(admission):
+                    return True
             incoming = self._incoming(
                 admission.target, admission.org, partial(_values, settings.reader, head)
             )
             incoming.admission = admission
         incoming.digest = digest
-        self._next = incoming, FrontResponder(self, origin, settings.printer)
+        self._work_on(partial(settings.serve, incoming, FrontResponder(self, origin, settings.printer)))
+        return True
+
+    def _work_on(self, job: Callable[[], Awaitable[None]]) -> None:
+        """Let the task answer a request."""
+        self._job = job
         if self._task is None:
             self._task = self._loop.create_task(self._work())
             self._task.add_done_callback(self._ended)
         elif self._wanted is not None and not self._wanted.done():
             self._wanted.set_result(None)
             self._wanted = None
-        return True
 
     async def _work(self) -> None:
         """Answer requests until the connection ends; one task for all is cheaper than one for each."""
         while True:
-            while self._next is not None:
-                await self._settings.serve(*self._next)
-                self._served()
-                if self._next is not None:
+            while self._job is not None:
+                await self._job()
+                self.landed()
+                if self._job is not None:
                     await asyncio.sleep(0)  # Who sends many at once waits behind everybody else.
             if self.transport is None or self._closing:
                 return
@@ -221,13 +252,17 @@ class Front(asyncio.Protocol):
             await wanted
 
     def _at_once(self, admission: Admission) -> bool:
-        printed = self._settings.at_once(admission)
-        if printed is None or self.transport is None:
+        transport = self.transport
+        if transport is None or not self._settings.at_once(admission, transport.write):
             return False
-        self.transport.write(printed)
         self._settings.places.end(self)
         self._rest()
         return True
+
+    def _begin(self, admission: Admission) -> bool:
+        responder = FrontResponder(self, admission.origin, self._settings.printer)
+        self._flight = self._settings.begin(admission, responder, self)
+        return self._flight is not None
 
     def _give_away(self) -> None:
         """Let aiohttp speak from here on, and read what was not read."""
@@ -268,14 +303,21 @@ class Front(asyncio.Protocol):
         if not task.cancelled() and (error := task.exception()) is not None:
             self._settings.log.error("An error escaped the boundary", exc_info=error)
             self.abort()
+        if self._flight is not None:
+            self._flight.leave()
         # They keep the frames that its cancellation came through.
-        self._next = self._task = self._wanted = None
+        self._flight = self._job = self._task = self._wanted = None
         if self.transport is not None:
             self.transport.close()
 
-    def _served(self) -> None:
-        """Go on with what came meanwhile."""
-        self._next, transport = None, self.transport
+    def take_over(self, answering: Callable[[], Awaitable[None]]) -> None:
+        """Answer the request under way in the task."""
+        self._work_on(answering)
+
+    def landed(self) -> None:
+        """Go on with what came meanwhile: the request under way is answered."""
+        self._flight = self._job = None
+        transport = self.transport
         if transport is None:
             return
         if self._closing:
@@ -339,14 +381,16 @@ class Front(asyncio.Protocol):
     def stop(self) -> None:
         """Close the connection now, or after the answer under way."""
         self._closing = True
-        if self._next is None and self.transport is not None:
+        if not self._busy and self.transport is not None:
             self.transport.close()
 
     async def finish(self, *, seconds: float) -> None:
         """Wait for the answer under way, at most so long; then end it."""
+        if self._flight is not None:
+            self._flight.take_task()
         task = self._task
         if task is not None:
-            if self._next is not None:
+            if self._busy:
                 await asyncio.wait([task], timeout=seconds)
             task.cancel()
             await asyncio.wait([task])

@@ -10,10 +10,9 @@ from shapegate_proxy.printed_head import print_fields
 if TYPE_CHECKING:
     import asyncio
 
-    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
-    from shapegate_proxy.printed_head import HeadPrinter
+    from shapegate_proxy.printed_head import ClientHead, HeadPrinter
 
 KEPT_BACK_BYTES_MAX: Final = 64 * 1024
 """Pieces of a body leave together up to here."""

@@ -17,9 +17,9 @@ from shapegate_proxy.serving import serve
 from shapegate_wire.subset import BODY_BYTES_MAX
 
 if TYPE_CHECKING:
-    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
+    from shapegate_proxy.printed_head import ClientHead
 
 
 async def get_shape(request: web.Request) -> web.StreamResponse:

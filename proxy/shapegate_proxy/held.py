@@ -20,12 +20,25 @@ LOOK_SECONDS: Final = 1.0
 
 
 class Hold:
-    """One request under way: the block of `async with`, in a task of its own or not."""
+    """One request under way: the block of `async with`, or from `begin` to `over`."""
 
-    __slots__ = ("_cancelling", "_held", "_refusal", "_task", "_timer", "ends_at", "live", "session", "waits")
+    __slots__ = (
+        "_cancelling",
+        "_cut",
+        "_held",
+        "_refusal",
+        "_task",
+        "_timer",
+        "ends_at",
+        "live",
+        "session",
+        "waits",
+    )
 
     def __init__(self, held: HeldRequests, session: str | None, ends_at: float) -> None:
         self._held = held
+        self._cut: Callable[[], object] | None = None
+        """Ends it; None while it is not under way."""
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._refusal: Callable[[], Refused] | None = None
@@ -40,30 +53,43 @@ class Hold:
         self.live = False
         """Whether it is a long poll or an event stream."""
 
+    def begin(self, cut: Callable[[], object]) -> None:
+        """Begin without a task: `cut` is called if it is ended, and has the block entered, which raises."""
+        self._cut = cut
+        self._held.add(self)
+
+    def over(self) -> None:
+        """Count as under way no more."""
+        self._cut = None
+        self._held.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
     async def __aenter__(self) -> Hold:
-        """Begin; from now on it may be ended."""
+        """Begin, or go on in a task; from now on it may be ended. Raises what ended it before."""
+        if self._refusal is not None:
+            self.over()
+            raise self._refusal()
         task = asyncio.current_task(self._held.loop)
         assert task is not None  # asyncio runs nothing outside of one
         self._task, self._cancelling = task, task.cancelling()
-        self._held.add(self)
+        self.begin(task.cancel)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, _: object) -> None:
         """Raise what ended it, if that is why its task was cancelled (as asyncio.timeout does)."""
         task, self._task = self._task, None
-        self._held.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        self.over()
         if self._refusal is None or task is None:
             return
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
             raise self._refusal() from exc
 
     def end(self, refusal: Callable[[], Refused]) -> None:
-        """Cancel it now; does nothing if that is under way."""
-        if self._refusal is None and self._task is not None:
+        """End it now; does nothing if that is under way."""
+        if self._refusal is None and self._cut is not None:
             self._refusal = refusal
-            self._task.cancel()
+            self._cut()
 
     def end_in(self, seconds: float) -> None:
         """Let it end when its token does, which is so soon."""

@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from shapegate_proxy.admissions import Admission
-    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.errors import Refused
+    from shapegate_proxy.printed_head import ClientHead
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -89,3 +89,23 @@ class Responder(Protocol):
 
     async def refuse(self, refused: Refused, *, request_id: str) -> int:
         """Answer by a refusal; `begin` was not called. Returns the bytes of its body."""
+
+
+class Ground(Protocol):
+    """The connection that a request came on, which may go on without a task at first."""
+
+    def landed(self) -> None:
+        """Take note that the request is answered."""
+
+    def take_over(self, answering: Callable[[], Awaitable[None]]) -> None:
+        """Answer the request in a task."""
+
+
+class UnderWay(Protocol):
+    """A request under way that has no task yet."""
+
+    def take_task(self) -> None:
+        """Go on in a task; may be called again."""
+
+    def leave(self) -> None:
+        """End it, unless it is over or a task works on it: the client went away."""

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shapegate_proxy.allowed_headers import ClientHead, client_headers
+from shapegate_proxy.allowed_headers import client_headers
+from shapegate_proxy.printed_head import ClientHead
 from shapegate_proxy.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:

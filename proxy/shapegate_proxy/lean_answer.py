@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import httptools
 
-from shapegate_proxy.lean_framing import Framing, leaves_nothing, read_framing
-from shapegate_wire import names
+from shapegate_proxy.answer_head import FRAMES, read_head
+from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,34 +20,6 @@ HEAD_BYTES_MAX: Final = 64 * 1024
 HEADERS_MAX: Final = 256
 VOID_BYTES_MAX: Final = 64 * 1024
 """How much that is no body may come between two bytes of a body, or behind it: sizes of chunks, trailers."""
-
-_FRAMES: Final = frozenset({"content-length", "transfer-encoding"})
-_NAMES: Final[Mapping[bytes, str]] = {
-    name.encode(): name
-    for name in (
-        names.CACHE_CONTROL,
-        names.ELECTRIC_CURSOR,
-        names.ELECTRIC_HANDLE,
-        names.ELECTRIC_HAS_DATA,
-        names.ELECTRIC_OFFSET,
-        names.ELECTRIC_SCHEMA,
-        names.ELECTRIC_SERVER,
-        names.ELECTRIC_SNAPSHOT,
-        names.ELECTRIC_UP_TO_DATE,
-        names.ETAG,
-        "access-control-allow-methods",
-        "access-control-allow-origin",
-        "access-control-expose-headers",
-        "connection",
-        "content-length",
-        "content-type",
-        "date",
-        "transfer-encoding",
-        "vary",
-        "x-request-id",
-    )
-}
-"""What Electric sends; finding a name is cheaper than making it."""
 
 
 class _Unreadable(Exception):
@@ -62,7 +34,6 @@ class AnswerReader:
 
     __slots__ = (
         "_bodyless",
-        "_doubled",
         "_fields",
         "_head_bytes",
         "_left_over",
@@ -89,9 +60,10 @@ class AnswerReader:
     def begin(self, *, bodyless: bool) -> None:
         """Expect an answer; `bodyless` says that it has no body, whatever it announces (HEAD)."""
         self._bodyless = bodyless
-        self._doubled = self._left_over = self.complete = self.keeps = False
+        self._left_over = self.complete = self.keeps = False
         self._head_bytes = self._void_bytes = 0
-        self._fields: dict[str, str] | None = {}
+        self._fields: list[tuple[bytes, bytes]] = []
+        """Lines of the head, or of trailers."""
         self.framing: Framing | None = None
 
     @property
@@ -142,42 +114,29 @@ class AnswerReader:
             raise _Unreadable
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        fields = self._fields
-        key = _NAMES.get(name) or name.decode("ascii").lower()
-        if fields is None:  # A trailer is dropped, but for one that says anew where the body ends.
-            if key in _FRAMES:
-                raise _Unreadable
-            return
-        if key in fields:
-            self._doubled = self._doubled or key in _FRAMES
-            return
-        try:
-            fields[key] = value.decode()
-        except UnicodeDecodeError:
-            fields[key] = value.decode("utf-8", "surrogateescape")
+        self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         parser, fields = self._parser, self._fields
         assert parser is not None
-        assert fields is not None
+        self._fields = []
         status = parser.get_status_code()
         if status < 100 or status == 101 or len(fields) > HEADERS_MAX:
             raise _Unreadable
         if status < 200:
-            fields.clear()
-            self._doubled = False
             return
-        modern = "transfer-encoding" not in fields or parser.get_http_version() == "1.1"
-        self.status, self.headers, self._fields = status, fields, None
-        self.framing = read_framing(fields, doubled=self._doubled, modern=modern)
+        head = read_head(status, fields, modern=parser.get_http_version() == "1.1")
+        self.status, self.headers, self.framing = status, head.headers, head.framing
         if self._bodyless:
             self.complete = True
         if self._bodyless or status in (204, 304):
-            self._left_over = not leaves_nothing(fields)
+            self._left_over = not head.leaves_nothing
 
     def on_message_complete(self) -> None:
         parser = self._parser
         assert parser is not None
+        if self._fields and any(name.decode("ascii").lower() in FRAMES for name, _ in self._fields):
+            raise _Unreadable  # A trailer is dropped, but for one that says anew where the body ends.
         if self.framing is not None:
             self.complete = True
             sure = self.framing is not Framing.FAULTY and not self._left_over

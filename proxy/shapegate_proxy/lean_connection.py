@@ -112,6 +112,8 @@ class Connection(asyncio.BufferedProtocol):
         elif exchange.full and not exchange.paused and self._transport is not None:
             exchange.paused = True
             self._transport.pause_reading()
+        if exchange.end is None:
+            exchange.linger()
 
     def eof_received(self) -> None:
         reader = self._reader

@@ -12,7 +12,7 @@ from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shapegate_proxy.electric import Chunk, Deliver, Sink
     from shapegate_proxy.lean_deadlines import Deadlines
@@ -55,6 +55,7 @@ class Exchange:
         "_loop",
         "_patience",
         "_pieces",
+        "_stuck",
         "_waiter",
         "answered",
         "deliver",
@@ -76,6 +77,8 @@ class Exchange:
         self._line: Line | None = line
         self._patience = patience
         self._pieces: list[bytes] = []
+        self._stuck: Callable[[], None] | None = None
+        """Whom to tell that the answer has to be waited for, while nobody does."""
         self._waiter: asyncio.Future[None] | None = None
         self.answered = False
         self.deliver: Deliver | None = None
@@ -94,6 +97,24 @@ class Exchange:
     def full(self) -> bool:
         """Whether nothing more should be read before something was taken."""
         return self.waiting_bytes > WAITING_BYTES_MAX or len(self._pieces) > PIECES_MAX
+
+    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Until somebody waits, give the answer to `deliver` if it comes in one piece, else call `stuck`."""
+        self.deliver, self._stuck = deliver, stuck
+        self._patience.start(self)
+
+    def unwatch(self) -> None:
+        """Call nobody: who asked waits from now on, or is gone."""
+        if self._stuck is not None:
+            self.deliver = self._stuck = None
+            self._patience.stop(self)
+
+    def linger(self) -> None:
+        """Take note that a read is over, and the answer is not."""
+        stuck = self._stuck
+        if stuck is not None and self.answered:
+            self.unwatch()
+            stuck()
 
     async def head(self) -> None:
         """Wait until `answered`, or until the end. Cancelled meanwhile, the connection ends."""
@@ -139,6 +160,7 @@ class Exchange:
 
     def close(self) -> None:
         """Take nothing more; unless all has come already, the connection ends."""
+        self.unwatch()
         self._pieces.clear()
         self.waiting_bytes = 0
         line = self._line
@@ -174,7 +196,14 @@ class Exchange:
         """End; what has come can still be taken."""
         self._line = None
         self.end = end
-        waiter, deliver = self._waiter, self.deliver
+        waiter, deliver, stuck = self._waiter, self.deliver, self._stuck
+        if stuck is not None and deliver is not None:
+            self.unwatch()
+            if end is End.WHOLE:
+                deliver(self)
+            else:
+                stuck()
+            return
         if deliver is not None and end is End.WHOLE and waiter is not None and not waiter.cancelled():
             self.deliver = None
             deliver(self)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, OrderedDict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.too_many import TooManyInitial, TooManyLive, TooManyRequests, TooManyShapes
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from shapegate_proxy.limit_settings import LimitSettings
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_proxy.principal import Principal
-    from shapegate_wire.request import ShapeRequest
 
 HOUR_SECONDS: Final = 3_600.0
 REMEMBERED_MAX: Final = 200_000
@@ -34,8 +34,43 @@ RETRY_SECONDS_MAX: Final = 300
 Owner = tuple[str, ...]
 
 
-def shape_key(confined: ConfinedRequest) -> bytes:
-    """Hash what makes a shape at Electric: the definition that goes there, not the client's words for it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """Whom a request is counted for, and as what."""
+
+    owner: Owner
+    """The principal."""
+    org: Owner
+    shapes_owner: Owner
+    """On whose account the shape is."""
+    shape: bytes
+    """Names what makes a shape at Electric: the definition that goes there, not the client's words for it."""
+    shapes_max: int | None
+    """How many distinct shapes the owner may have, if the table has a number of its own."""
+    live: bool
+    initial: bool
+    """Whether Electric reads from Postgres for it: at the start of a log, and for a subset."""
+    at_once: bool
+    """Whether it is over soon: neither live nor a subset."""
+
+
+def account(confined: ConfinedRequest) -> Account:
+    """Name the account of a request."""
+    asked, owner, shapes_max = confined.asked, _owner(confined.principal), confined.limits.shapes_per_hour
+    return Account(
+        owner=owner,
+        org=(confined.principal.org,),
+        # A table with a number of its own has an account for each principal.
+        shapes_owner=owner if shapes_max is None else (*owner, confined.table.to_sql()),
+        shape=_shape(confined),
+        shapes_max=shapes_max,
+        live=asked.live,
+        initial=asked.handle is None or asked.subset is not None,
+        at_once=not asked.live and asked.subset is None,
+    )
+
+
+def _shape(confined: ConfinedRequest) -> bytes:
     asked = confined.asked.definition
     parts = (
         confined.table.to_sql(),
@@ -74,86 +109,75 @@ class Limits:
             raise TooManyRequests("This organization has too many requests under way")
         return _Counted((self._requests, owner), (self._requests, org))
 
-    def admit(self, confined: ConfinedRequest, shape: bytes) -> AbstractContextManager[None]:
+    def admit(self, account: Account) -> AbstractContextManager[None]:
         """Count what is asked for: its shape for an hour, and as live or as initial to the end of the block.
-
-        `shape` is its `shape_key`.
 
         Raises TooManyLive, TooManyInitial or TooManyShapes; a refused request counts nowhere.
         """
-        asked, owner, org = confined.asked, _owner(confined.principal), (confined.principal.org,)
-        live, initial = asked.live, _is_initial(asked)
-        if live and self._live[owner] >= self._settings.live_per_principal:
+        if account.live and self._live[account.owner] >= self._settings.live_per_principal:
             raise TooManyLive
-        if initial and self._initial[org] >= self._settings.initial_per_org:
+        if account.initial and self._initial[account.org] >= self._settings.initial_per_org:
             raise TooManyInitial
-        self._count_shape(confined, shape, owner)
+        self._count_shape(account)
         counted = []
-        if live:
-            counted.append((self._live, owner))
-        if initial:
-            counted.append((self._initial, org))
+        if account.live:
+            counted.append((self._live, account.owner))
+        if account.initial:
+            counted.append((self._initial, account.org))
         return _Counted(*counted)
 
-    def admits_now(self, confined: ConfinedRequest, shape: bytes) -> bool:
-        """Say, counting nothing, whether a request that is over at once is surely let in.
-
-        It is not live, and its shape was noted lately.
-        """
-        principal, asked = confined.principal, confined.asked
-        owner, org = _owner(principal), (principal.org,)
-        settings = self._settings
+    def admits_now(self, account: Account) -> bool:
+        """Say, counting nothing, whether a request is surely let in: its shape was noted lately."""
+        settings, requests = self._settings, self._requests
         return (
-            self._requests.get(owner, 0) < settings.requests_per_principal
-            and self._requests.get(org, 0) < settings.requests_per_org
-            and (not _is_initial(asked) or self._initial.get(org, 0) < settings.initial_per_org)
-            and not asked.live
-            and asked.subset is None
-            and self._was_noted(shape, _shapes_owner(confined, owner), org, now=self._monotonic())
+            account.at_once
+            and requests.get(account.owner, 0) < settings.requests_per_principal
+            and requests.get(account.org, 0) < settings.requests_per_org
+            and (not account.initial or self._initial.get(account.org, 0) < settings.initial_per_org)
+            and self._was_noted(account, now=self._monotonic())
         )
 
-    def _was_noted(self, shape: bytes, owner: Owner, org: Owner, *, now: float) -> bool:
+    def enter_now(self, account: Account) -> AbstractContextManager[None] | None:
+        """Count a request as `enter` and `admit` do if it is surely let in, else None."""
+        if not self.admits_now(account):
+            return None
+        if account.initial:
+            return _Counted(
+                (self._requests, account.owner), (self._requests, account.org), (self._initial, account.org)
+            )
+        return _Counted((self._requests, account.owner), (self._requests, account.org))
+
+    def _was_noted(self, account: Account, *, now: float) -> bool:
         """Say whether the shape was noted lately for both, so that it need not be noted now."""
         since = now - RENEWED_SECONDS
         return (
-            self._shapes_of_principals.noted_at(owner, shape) > since
-            and self._shapes_of_orgs.noted_at(org, shape) > since
+            self._shapes_of_principals.noted_at(account.shapes_owner, account.shape) > since
+            and self._shapes_of_orgs.noted_at(account.org, account.shape) > since
         )
 
-    def _count_shape(self, confined: ConfinedRequest, shape: bytes, owner: Owner) -> None:
-        now, org = self._monotonic(), (confined.principal.org,)
-        owner = _shapes_owner(confined, owner)
-        if self._was_noted(shape, owner, org, now=now):
+    def _count_shape(self, account: Account) -> None:
+        now = self._monotonic()
+        if self._was_noted(account, now=now):
             return
-        own_max = confined.limits.shapes_per_hour
+        own_max = account.shapes_max
         if own_max is None:
             own_max = self._settings.shapes_per_hour_principal
         for recent, who, shapes_max, whose in (
-            (self._shapes_of_principals, owner, own_max, "user"),
-            (self._shapes_of_orgs, org, self._settings.shapes_per_hour_org, "organization"),
+            (self._shapes_of_principals, account.shapes_owner, own_max, "user"),
+            (self._shapes_of_orgs, account.org, self._settings.shapes_per_hour_org, "organization"),
         ):
-            wait = recent.seconds_until(who, shape, shapes_max, now=now)
+            wait = recent.seconds_until(who, account.shape, shapes_max, now=now)
             if wait > 0:
                 seconds = min(math.ceil(wait), RETRY_SECONDS_MAX)
                 raise TooManyShapes(
                     f"This {whose} asked for {shapes_max} distinct shapes within an hour", seconds
                 )
-        self._shapes_of_principals.note(owner, shape, now=now)
-        self._shapes_of_orgs.note(org, shape, now=now)
+        self._shapes_of_principals.note(account.shapes_owner, account.shape, now=now)
+        self._shapes_of_orgs.note(account.org, account.shape, now=now)
 
 
 def _owner(principal: Principal) -> Owner:
     return principal.issuer, principal.user, principal.org
-
-
-def _shapes_owner(confined: ConfinedRequest, owner: Owner) -> Owner:
-    """Name whose account a shape is on: a table with a number of its own has one for each principal."""
-    return owner if confined.limits.shapes_per_hour is None else (*owner, confined.table.to_sql())
-
-
-def _is_initial(asked: ShapeRequest) -> bool:
-    """Say whether Electric reads from Postgres for it: at the start of a log, and for a subset."""
-    return asked.handle is None or asked.subset is not None
 
 
 class _Counted:

@@ -16,6 +16,23 @@ _STATUS: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" f
 _ENDS_A_LINE: Final = frozenset("\r\n\0")
 
 
+class ClientHead:
+    """The headers of one answer for the client, and the lines that they are."""
+
+    __slots__ = ("fields", "framed", "headers")
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        """Print them. Raises ValueError for a value that would end its line."""
+        self.headers = headers
+        self.fields = print_fields(headers)
+        self.framed = "content-length" in headers
+        """Whether they say how long the body is."""
+
+    def fields_for(self, body_bytes: int) -> str:
+        """Return the lines for a whole body of this length, which they tell then in any case."""
+        return self.fields if self.framed else f"{self.fields}content-length: {body_bytes}\r\n"
+
+
 class HeadPrinter:
     """Prints heads; what is the same for many answers is printed once."""
 

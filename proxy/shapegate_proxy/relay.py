@@ -26,9 +26,9 @@ from shapegate_wire import names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from shapegate_proxy.allowed_headers import ClientHead
     from shapegate_proxy.electric import Chunk, UpstreamAnswer, UpstreamClient
     from shapegate_proxy.incoming import Responder
+    from shapegate_proxy.printed_head import ClientHead
     from shapegate_proxy.upstream import UpstreamRequest
 
 SHOWN: Final = frozenset({200, 304, 409})
@@ -74,20 +74,51 @@ async def relay(
     """
 
     def deliver(answer: UpstreamAnswer) -> None:
-        """Send what is all there at the moment it is; what cannot be sent so is looked at again below."""
-        if answer.status not in SHOWN or not responder.at_once:
-            return
-        try:
-            head = _head(built, answer, org_in_url=org_in_url)
-        except Refused:
-            return
-        body = answer.take_whole()
-        if body is not None:
-            progress.begin(answer.status)
-            progress.body_bytes, progress.delivered = len(body), True
-            responder.answer_now(answer.status, head, body, request_id=request_id)
+        progress.delivered = deliver_whole(
+            built, answer, responder, request_id=request_id, org_in_url=org_in_url, progress=progress
+        )
 
     answer = await client.ask(built, deliver)
+    await relay_answer(
+        built, answer, responder, request_id=request_id, org_in_url=org_in_url, progress=progress
+    )
+
+
+def deliver_whole(
+    built: UpstreamRequest,
+    answer: UpstreamAnswer,
+    responder: Responder,
+    *,
+    request_id: str,
+    org_in_url: bool,
+    progress: Progress,
+) -> bool:
+    """Send what is all there at the moment it is; False, and nothing is sent, if `relay_answer` has to."""
+    if answer.status not in SHOWN or not responder.at_once:
+        return False
+    try:
+        head = _head(built, answer, org_in_url=org_in_url)
+    except Refused:
+        return False
+    body = answer.take_whole()
+    if body is None:
+        return False
+    responder.answer_now(answer.status, head, body, request_id=request_id)
+    progress.begin(answer.status)
+    progress.body_bytes = len(body)
+    return True
+
+
+async def relay_answer(
+    built: UpstreamRequest,
+    answer: UpstreamAnswer,
+    responder: Responder,
+    *,
+    request_id: str,
+    org_in_url: bool,
+    progress: Progress,
+) -> None:
+    """Bring an answer to the client, and close it. Raises as `relay`."""
     try:
         if progress.delivered:
             return

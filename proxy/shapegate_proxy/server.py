@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aiohttp.web_request import BaseRequest
 
     from shapegate_proxy.admissions import Admission, Admissions
-    from shapegate_proxy.incoming import Incoming, Responder
+    from shapegate_proxy.incoming import Ground, Incoming, Responder, UnderWay
     from shapegate_proxy.printed_head import HeadPrinter
 
 
@@ -38,7 +38,8 @@ class ServePlain:
     admissions: Admissions
     printer: HeadPrinter
     serve: Callable[[Incoming, Responder], Awaitable[None]]
-    at_once: Callable[[Admission], bytes | None]
+    at_once: Callable[[Admission, Callable[[bytes], object]], bool]
+    begin: Callable[[Admission, Responder, Ground], UnderWay | None]
 
 
 BACKLOG: Final = 4_096
@@ -131,6 +132,7 @@ class _Server(web.Server):
             printer=plain.printer,
             serve=plain.serve,
             at_once=plain.at_once,
+            begin=plain.begin,
             give=self._connection,
             idle_seconds=self._settings.idle_seconds,
             stall_seconds=self._settings.stall_seconds,

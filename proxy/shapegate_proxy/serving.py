@@ -27,7 +27,7 @@ from shapegate_proxy.errors import (
     RequestTooLong,
     VersionNotSupported,
 )
-from shapegate_proxy.limits import shape_key
+from shapegate_proxy.limits import account
 from shapegate_proxy.logs import LogEvent
 from shapegate_proxy.observe import Decision, ShapeServed, kind_of, loggable_user
 from shapegate_proxy.policy import confine
@@ -41,6 +41,8 @@ from shapegate_wire.identifier import parse_table
 from shapegate_wire.request import ShapeRequest, parse_request
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from shapegate_proxy.incoming import Incoming, Responder
     from shapegate_proxy.principal import Principal
     from shapegate_proxy.proven import ProvenToken
@@ -68,6 +70,10 @@ class Trail:
         self.admission: Admission | None = None
         self.progress = Progress()
 
+    def admit(self, admission: Admission) -> None:
+        """Take note of what was found out when the same came before."""
+        self.principal, self.asked, self.admission = admission.proven.principal, admission.asked, admission
+
 
 _random: Final = bytearray()
 
@@ -84,9 +90,16 @@ def new_request_id() -> str:
 async def serve(services: Services, incoming: Incoming, responder: Responder) -> None:
     """Answer one request, whatever becomes of it; raises nothing but cancellation."""
     trail = Trail()
+    await bounded(services, incoming.method, responder, trail, _answer(services, incoming, responder, trail))
+
+
+async def bounded(
+    services: Services, method: str, responder: Responder, trail: Trail, answering: Awaitable[None]
+) -> None:
+    """Answer one request, and a fault of that by a refusal; raises nothing but cancellation."""
     decision, code = Decision.SERVED, "served"
     try:
-        await _answer(services, incoming, responder, trail)
+        await answering
     except asyncio.CancelledError:
         trail.progress.aborted = True
         decision, code = Decision.GONE, "gone"
@@ -103,39 +116,37 @@ async def serve(services: Services, incoming: Incoming, responder: Responder) ->
             await _end(responder, trail.progress, refused)
         del refused  # It has the frames that it came through, and this one has it.
     finally:
-        tell(services, incoming.method, trail, decision, code)
+        tell(services, method, trail, decision, code)
 
 
-def serve_at_once(services: Services, admission: Admission) -> bytes | None:
-    """Print the answer to a request that was admitted before, if nothing has to be waited for.
+def still_proven(services: Services, admission: Admission) -> bool:
+    """Say, without asking anybody, whether it is sure that a token counts that was proven before.
 
-    What may have ended since is looked at: the token, its session, the limits, and the answer's freshness. In
-    doubt nothing is done, and `serve` says what is wrong.
+    Its times, its key and its session are looked at on each use (SECURITY J-14, J-15).
+    """
+    proven = admission.proven
+    return proven.counts(services.clock().timestamp()) and services.sessions.believes(proven.principal)
+
+
+def serve_at_once(services: Services, admission: Admission, send: Callable[[bytes], object]) -> bool:
+    """Send the answer to a request that was admitted before, if it is kept; else do nothing.
+
+    In doubt `serve` says what is wrong.
     """
     kept = None if services.kept is None else services.kept.peek(admission.built)
     if kept is None or len(kept.body) > AT_ONCE_BYTES_MAX:
-        return None
-    principal = admission.proven.principal
-    if (
-        not admission.proven.counts(services.clock().timestamp())
-        or not services.sessions.believes(principal)
-        or not services.limits.admits_now(admission.confined, admission.shape)
-    ):
-        return None
-    head = kept.head(org_in_url=admission.org is not None)
-    trail = Trail()
-    trail.principal, trail.asked, trail.admission = principal, admission.asked, admission
+        return False
+    if not still_proven(services, admission) or not services.limits.admits_now(admission.account):
+        return False
+    trail, head = Trail(), kept.head(org_in_url=admission.org is not None)
+    printed = services.printer.print(
+        kept.status, head.fields_for(len(kept.body)), origin=admission.origin, request_id=trail.request_id
+    )
+    send(printed + kept.body)
+    trail.admit(admission)
     trail.progress = Progress(kept.status, trail.started, len(kept.body))
     tell(services, admission.built.method, trail, Decision.SERVED, "served")
-    return (
-        services.printer.print(
-            kept.status,
-            head.fields_for(len(kept.body)),
-            origin=admission.origin,
-            request_id=trail.request_id,
-        )
-        + kept.body
-    )
+    return True
 
 
 async def _answer(services: Services, incoming: Incoming, responder: Responder, trail: Trail) -> None:
@@ -161,7 +172,7 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
             if admission.asked.live:
                 stream = admission.asked.live_sse
                 services.held.mark_live(hold, while_=lambda: progress.status is None or stream)
-            with services.limits.admit(admission.confined, admission.shape):
+            with services.limits.admit(admission.account):
                 await relay(
                     services.electric,
                     admission.built,
@@ -214,7 +225,7 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         proven=proven,
         asked=asked,
         confined=confined,
-        shape=shape_key(confined),
+        account=account(confined),
         built=built,
         target=incoming.target,
         org=incoming.org,

@@ -44,6 +44,12 @@ class UpstreamRequest:
     sse: bool
     key: Hashable = field(init=False, repr=False)
     """All that Electric is asked, but not for whom: requests of one key have one answer."""
+    printed: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    """As it goes on the wire, if it may be sent again."""
+
+    def keep_printed(self, message: bytes) -> None:
+        """Keep it as it goes on the wire, by whoever sends it."""
+        object.__setattr__(self, "printed", message)
 
     def __post_init__(self) -> None:
         """Name what is asked: a trace only says who asks."""

@@ -12,7 +12,7 @@ from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.upstream import UpstreamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer, UpstreamClient
 
@@ -127,6 +127,9 @@ class ScriptedClient:
 
     asked: list[Asked] = field(default_factory=list)
     closed: bool = False
+
+    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Let everybody ask."""
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         asked = Asked(request, asyncio.get_running_loop().create_future())

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from shapegate_proxy.allowed_headers import client_head, client_headers, condition, trace_parent
+from shapegate_proxy.answer_head import AnswerHeaders
 from shapegate_proxy.errors import UpstreamFault
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -210,14 +211,6 @@ def test_W_02_no_value_passes_that_could_end_its_line(changes: dict[str, str]) -
     text.encode()
 
 
-@pytest.mark.parametrize("name", ["date", "x-request-id", "electric-server"])
-def test_what_does_not_pass_makes_no_other_head(name: str) -> None:
-    heads = [
-        client_head(200, LOG | {name: value}, org_in_url=True, sse=False) for value in ("first", "second")
-    ]
-    assert heads[0] is heads[1]
-
-
 NAMES = [*LOG, "connection", "content-encoding", "electric-cursor", "date", "x-request-id"]
 KIND = st.tuples(st.sampled_from([200, 304, 409]), st.booleans(), st.booleans())
 
@@ -230,8 +223,9 @@ def test_I_09_a_remembered_head_is_that_of_this_answer_and_request(
     changes: list[dict[str, str]], kinds: list[tuple[int, bool, bool]]
 ) -> None:
     for changed in changes:
-        for status, org_in_url, sse in kinds:
-            headers = LOG | changed
+        headers = AnswerHeaders()
+        headers.update(LOG | changed)
+        for status, org_in_url, sse in kinds * 2:
             try:
                 chosen = client_headers(status, headers, org_in_url=org_in_url, sse=sse)
             except UpstreamFault:

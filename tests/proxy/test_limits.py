@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapegate_proxy.limit_settings import LimitSettings
-from shapegate_proxy.limits import HOUR_SECONDS, RETRY_SECONDS_MAX, Limits, RecentShapes, shape_key
+from shapegate_proxy.limits import HOUR_SECONDS, RETRY_SECONDS_MAX, Limits, RecentShapes, account
 from shapegate_proxy.policy import TableLimits, confine
 from shapegate_proxy.too_many import TooManyInitial, TooManyLive, TooManyRequests, TooManyShapes
 from shapegate_wire.request import parse_request
@@ -54,7 +54,7 @@ def limits(ticks: Ticks | None = None) -> Limits:
 
 
 def admit(accounts: Limits, request: ConfinedRequest) -> AbstractContextManager[None]:
-    return accounts.admit(request, shape_key(request))
+    return accounts.admit(account(request))
 
 
 def ask(accounts: Limits, request: ConfinedRequest) -> None:
@@ -236,11 +236,11 @@ def test_a_refused_request_counts_nowhere() -> None:
     ],
 )
 def test_a_shape_is_what_goes_to_electric(one: dict[str, str], other: dict[str, str], same: bool) -> None:
-    assert (shape_key(confined(more=one)) == shape_key(confined(more=other))) is same
+    assert (account(confined(more=one)).shape == account(confined(more=other)).shape) is same
 
 
 def test_the_same_words_in_two_orgs_are_two_shapes() -> None:
-    assert shape_key(confined()) != shape_key(confined(org=GLOBEX))
+    assert account(confined()) != account(confined(org=GLOBEX))
 
 
 Step = tuple[int, str, int]
