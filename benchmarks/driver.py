@@ -105,18 +105,21 @@ class Holder:
 
 
 @asynccontextmanager
-async def hold(target: Target, requests: Sequence[bytes]) -> AsyncIterator[Holder]:
+async def hold(
+    target: Target, requests: Sequence[bytes], *, first: bytes | None = None
+) -> AsyncIterator[Holder]:
     """Hold so many requests within the block, from when all are sent; they are dropped at its end.
 
-    Raises WrongAnswer if they cannot be sent.
+    `first` is asked before on each connection; None is for what is new of a shape. Raises WrongAnswer if they
+    cannot be sent.
     """
     process = await _start("benchmarks.proxy_holds")
     try:
         assert process.stdin is not None
         # As a client does, each asks for what is new before it waits for more.
-        first = print_request(shape_target("tiny"), target.headers).decode("ascii")
+        asked = first or print_request(shape_target("tiny"), target.headers)
         printed = [request.decode("ascii") for request in requests]
-        job = {"port": target.port, "first": first, "requests": printed}
+        job = {"port": target.port, "first": asked.decode("ascii"), "requests": printed}
         process.stdin.write((json.dumps(job) + "\n").encode())
         await process.stdin.drain()
         holder = Holder(process=process)

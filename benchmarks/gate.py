@@ -99,7 +99,12 @@ def print_limits() -> str:
 
 @asynccontextmanager
 async def run_gate(
-    folder: Path, *, upstream: int, variant: Variant | None = None, name: str = "the gate"
+    folder: Path,
+    *,
+    upstream: int,
+    variant: Variant | None = None,
+    name: str = "the gate",
+    secret: str = "bench",  # noqa: S107  # of the stand-in, which asks for none
 ) -> AsyncIterator[Target]:
     """Run a gate before the upstream at that port within the block; its files are made in `folder`.
 
@@ -113,7 +118,7 @@ async def run_gate(
     environment = {
         **{name: value for name, value in os.environ.items() if name in _PASSED},
         "ELECTRIC_URL": f"http://{HOST}:{upstream}",
-        "ELECTRIC_SECRET": "bench",
+        "ELECTRIC_SECRET": secret,
         "SHARED_TOKEN_SECRET": _TOKEN_SECRET,
         "JWT_ISSUER": _ISSUER,
         "JWT_AUDIENCE": _AUDIENCE,

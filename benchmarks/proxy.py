@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
-from benchmarks import proxy_bodies, proxy_live, proxy_requests, proxy_times
+from benchmarks import proxy_bodies, proxy_live, proxy_release, proxy_requests, proxy_times
 from benchmarks.bench import FULL, QUICK, Bench
 from benchmarks.figure import Reading, Skipped
 from benchmarks.processes import busy_seconds, own_seconds
@@ -56,7 +56,8 @@ ROWS: Final[Mapping[str, Row]] = {
     "stream": Row(proxy_bodies.measure_stream, (proxy_bodies.STREAM,)),
     "memory": Row(proxy_bodies.measure_memory, (proxy_bodies.MEMORY, proxy_bodies.STALLED)),
     "kept-chunk": Row(proxy_bodies.measure_kept, (proxy_bodies.KEPT, proxy_bodies.KEPT_TO_NGINX)),
-    "live": Row(proxy_live.measure_live, (proxy_live.ASKED, proxy_live.LAST)),
+    "live": Row(proxy_live.measure_live, (proxy_live.ASKED,)),
+    "release": Row(proxy_release.measure_release, (proxy_release.LAST,)),
     "held": Row(proxy_live.measure_held, (proxy_live.UNCOLLAPSED, proxy_live.COLLAPSED)),
     "events": Row(proxy_live.measure_events, (proxy_live.EVENTS,)),
     "workers": Row(proxy_requests.measure_workers, (proxy_requests.WORKERS,)),

@@ -61,19 +61,23 @@ async def measure_distinct(bench: Bench) -> Sequence[Result]:
     async with AsyncExitStack() as stack:
         _, targets = await _start(bench, stack, Variant())
         bench.on_progress("tiny answers, each of another offset")
-        path = shape_target("tiny", offset="")
-
-        async def one(target: Target) -> Load:
-            seconds = bench.scale.wrk_seconds
-            return await load(target, seconds, path="", script=_DISTINCT, arguments=(path,))
-
-        await take_turns(targets, bench.scale.warm_rounds, one)
-        measured = await take_turns(targets, bench.scale.rounds, one)
+        measured = await _measure_distinct(bench, targets)
     cpu = _cpu(measured)
     to_nginx = Reading(
         name="tiny answer, each another", unit="x nginx", rounds=ratios(cpu[_GATE], cpu[_NGINX])
     )
     return to_nginx, *_readings("tiny answer, each another", measured)
+
+
+async def _measure_distinct(bench: Bench, targets: Sequence[Target]) -> Mapping[str, Sequence[Load]]:
+    path = shape_target("tiny", offset="")
+
+    async def one(target: Target) -> Load:
+        seconds = bench.scale.wrk_seconds
+        return await load(target, seconds, path="", script=_DISTINCT, arguments=(path,))
+
+    await take_turns(targets, bench.scale.warm_rounds, one)
+    return await take_turns(targets, bench.scale.rounds, one)
 
 
 async def measure_kept(bench: Bench) -> Sequence[Result]:
@@ -94,10 +98,11 @@ async def measure_kept(bench: Bench) -> Sequence[Result]:
 
 
 async def measure_workers(bench: Bench) -> Sequence[Result]:
-    """Compare two processes with one; load and upstream share the cores with both.
+    """Compare two processes with one, which answer requests that nobody made before.
 
-    So the ratio is of what a machine of two cores answers in all; the CPU of a request says whether two
-    processes work more for the same.
+    Load and upstream share the cores with both, so the ratio is of what a machine with two answers in all.
+    Of the cheapest requests, the same again and again, one process answers so many that load and upstream
+    need the second core; the CPU of a request says whether two processes work more for the same.
     """
     if "workers" not in ABLE:
         return (Skipped(goal=WORKERS, reason="the gate runs in one process only"),)
@@ -114,10 +119,18 @@ async def measure_workers(bench: Bench) -> Sequence[Result]:
             )
             for workers, name in ((1, "one process"), (2, "two processes"))
         ]
-        measured = await _measure(bench, [one, two], "tiny", "one process and two")
-    rates = {name: [each.rate for each in loads] for name, loads in measured.items()}
-    ratio = judge(WORKERS, ratios(rates[two.name], rates[one.name]))
-    return ratio, *_readings("tiny answer", measured)
+        bench.on_progress("one process and two, tiny answers, each of another offset")
+        distinct = await _measure_distinct(bench, [one, two])
+        same = await _measure(bench, [one, two], "tiny", "one process and two")
+    rates, repeated = (
+        ratios(*([each.rate for each in measured[name]] for name in (two.name, one.name)))
+        for measured in (distinct, same)
+    )
+    return (
+        judge(WORKERS, rates),
+        Reading(name="two processes, the same again and again", unit="x one", rounds=repeated),
+        *_readings("tiny answer, each another", distinct),
+    )
 
 
 async def measure_overhead(bench: Bench) -> Sequence[Result]:

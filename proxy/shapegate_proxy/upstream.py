@@ -7,6 +7,7 @@ only modes and position pass (REQUIREMENTS P-01 to P-03, P-06, P-11, P-18 to P-2
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.errors import RequestTooLong
@@ -75,7 +76,7 @@ def build(
     if secret is not None:
         query.append((names.SECRET, secret.reveal()))
     subset = None if confined.subset is None else confined.subset.printed
-    sent_as, url, body = _addressed(method, electric_url.joinpath(*SHAPE_PATH), query, subset)
+    sent_as, url, body = _addressed(method, _shape_url(electric_url), query, subset)
     if not _fits(sent_as, url):
         raise RequestTooLong("The request that this one leads to is too long for Electric")
     headers = [("accept-encoding", "identity")]
@@ -106,6 +107,11 @@ def _addressed(
     if method == "HEAD" or (method == "GET" and _fits(method, url)):
         return method, url, None
     return "POST", shape_url.with_query(query), subset.to_body()
+
+
+@lru_cache(maxsize=8)
+def _shape_url(electric_url: URL) -> URL:
+    return electric_url.joinpath(*SHAPE_PATH)
 
 
 def _fits(method: str, url: URL) -> bool:

@@ -13,6 +13,8 @@ from shapegate_wire.errors import WireError
 
 IDENTIFIER_BYTES_MAX: Final = 63
 _PLAIN: Final = re.compile(r"[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*")
+_SIMPLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}", re.ASCII)
+"""What nearly every name is: it stays as it is, and is short enough."""
 _QUOTED: Final = re.compile(r'"(?:[^"\x00]|"")+"')
 
 
@@ -37,11 +39,13 @@ class TableName:
 
 def quote(name: str) -> str:
     """Quote one identifier, whatever it holds."""
-    return '"' + name.replace('"', '""') + '"'
+    return '"' + (name.replace('"', '""') if '"' in name else name) + '"'
 
 
 def parse_table(text: str) -> TableName:
     """Read `name` or `schema.name`; the schema defaults to `public`. Raises MalformedIdentifier."""
+    if _SIMPLE.fullmatch(text):
+        return TableName(schema="public", name=text)
     parts = _split(text, ".")
     if len(parts) > 2:
         raise MalformedIdentifier(f"table {text[:80]!r} has {len(parts)} parts: expected name or schema.name")
@@ -50,7 +54,9 @@ def parse_table(text: str) -> TableName:
 
 def parse_columns(text: str) -> tuple[str, ...]:
     """Read a comma list of column names, in the order given, each once. Raises MalformedIdentifier."""
-    columns = _split(text, ",")
+    columns = text.split(",")
+    if not all(map(_SIMPLE.fullmatch, columns)):
+        columns = _split(text, ",")
     if len(set(columns)) != len(columns):
         raise MalformedIdentifier("a column is named twice: expected each column once")
     return tuple(columns)
@@ -58,7 +64,7 @@ def parse_columns(text: str) -> tuple[str, ...]:
 
 def print_columns(columns: tuple[str, ...]) -> str:
     """Print a comma list with every name quoted, so that commas and case survive."""
-    return ",".join(quote(column) for column in columns)
+    return ",".join(map(quote, columns))
 
 
 def _split(text: str, separator: str) -> list[str]:

@@ -103,10 +103,10 @@ def parse_request(pairs: Iterable[tuple[str, str]], body: bytes | None = None) -
     offset = reader.read(names.OFFSET, parse_offset)
     live = reader.read(names.LIVE, _flag) or False
     sse = [reader.read(name, _flag) for name in (names.LIVE_SSE, names.EXPERIMENTAL_LIVE_SSE)]
-    handle = reader.read(names.HANDLE, _matching(_HANDLE, "a handle as Electric issued it"))
-    cursor = reader.read(names.CURSOR, _matching(_CURSOR, "decimal digits"))
-    expired = reader.read(names.EXPIRED_HANDLE, _matching(_CACHE_KEY, "a handle as Electric issued it"))
-    buster = reader.read(names.CACHE_BUSTER, _matching(_CACHE_KEY, "at most 128 letters, digits or -_.:~"))
+    handle = reader.read(names.HANDLE, _handle)
+    cursor = reader.read(names.CURSOR, _cursor)
+    expired = reader.read(names.EXPIRED_HANDLE, _expired_handle)
+    buster = reader.read(names.CACHE_BUSTER, _cache_buster)
     if names.OFFSET not in reader.names:
         reader.problem(names.OFFSET, "is missing: expected -1, now or the last electric-offset")
     if offset in (BEFORE_ALL, Now.NOW) and live:
@@ -145,28 +145,28 @@ class _Reader:
             raise MalformedRequest(
                 (("query", f"{len(given)} parameters: at most {PARAMETERS_MAX} are read"),)
             )
-        for name, count in Counter(name for name, _ in given).items():
-            if count > 1:
-                self.problem(name[:80], f"is given {count} times: expected once")
+        if len(self.names) < len(given):
+            for name, count in Counter(name for name, _ in given).items():
+                if count > 1:
+                    self.problem(name[:80], f"is given {count} times: expected once")
         for name, value in given:
             self._take(name, value)
-        if sorted(self.params) != list(range(1, len(self.params) + 1)):
+        if self.params and sorted(self.params) != list(range(1, len(self.params) + 1)):
             self.problem(names.PARAMS, "must be numbered 1, 2, 3, ... without a gap")
 
     def problem(self, name: str, text: str) -> None:
         self.problems.append((name, text))
 
     def _take(self, name: str, value: str) -> None:
-        numbered = _PARAM.fullmatch(name)
         try:
             check_text(value)
         except WireError as exc:
             self.problem(name[:80], str(exc))
             return
-        if numbered:
-            self.params[int(numbered[1])] = value
-        elif name in _KNOWN:
+        if name in _KNOWN:
             self.values[name] = value
+        elif numbered := _PARAM.fullmatch(name):
+            self.params[int(numbered[1])] = value
         else:
             self.problem(name[:80], "is not a parameter that a client may send")
 
@@ -200,8 +200,8 @@ class _Reader:
             self.problem(names.TABLE, "is missing: expected the name of a table")
         where = self.read(names.WHERE, _filled)
         columns = self.read(names.COLUMNS, parse_columns)
-        replica = self.read(names.REPLICA, _choice(Replica))
-        log = self.read(names.LOG, _choice(LogMode))
+        replica = self.read(names.REPLICA, _replica)
+        log = self.read(names.LOG, _log)
         if table is None or self.problems:
             return None
         return ShapeDefinition(
@@ -244,3 +244,11 @@ def _choice(values: type[E]) -> Callable[[str], E]:
             raise WireError(f"is {text[:40]!r}: expected {expected}") from None
 
     return read
+
+
+_handle: Final = _matching(_HANDLE, "a handle as Electric issued it")
+_expired_handle: Final = _matching(_CACHE_KEY, "a handle as Electric issued it")
+_cursor: Final = _matching(_CURSOR, "decimal digits")
+_cache_buster: Final = _matching(_CACHE_KEY, "at most 128 letters, digits or -_.:~")
+_replica: Final = _choice(Replica)
+_log: Final = _choice(LogMode)

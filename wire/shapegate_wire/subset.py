@@ -75,6 +75,8 @@ class SubsetRequest:
 
 def parse_subset_query(values: Mapping[str, str]) -> SubsetRequest | None:
     """Read the subset of a query; None if there is no parameter of one. Raises MalformedRequest."""
+    if not any(name.startswith(names.SUBSET_PREFIX) for name in values):
+        return None
     texts = {field: values[names.subset(field)] for field in _KNOWN if names.subset(field) in values}
     if not texts:
         return None
