@@ -13,20 +13,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive
-from yarl import URL
 
 from shapegate_proxy.admissions import head_digest
 from shapegate_proxy.front_responder import FrontResponder
-from shapegate_proxy.incoming import Incoming
 from shapegate_proxy.plain_head import HeadReader, end_of_head, may_become_plain
+from shapegate_proxy.plain_request import known_request, new_request
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable
 
     from shapegate_proxy.admissions import Admission, Admissions
     from shapegate_proxy.electric import Chunk
-    from shapegate_proxy.incoming import Ground, Responder, UnderWay
+    from shapegate_proxy.incoming import Ground, Incoming, Responder, UnderWay
     from shapegate_proxy.places import Places
     from shapegate_proxy.printed_head import HeadPrinter
 
@@ -212,19 +211,15 @@ class Front(asyncio.Protocol):
             if plain is None:
                 return False
             origin = next(iter(plain.values("origin")), None)
-            incoming = self._incoming(plain.target, plain.org, plain.values)
+            incoming = new_request(plain, digest=digest, peer=self._peer)
         else:
-            origin = admission.origin
             if not self._paused and not self._closing:
                 if at_once and self._at_once(admission):
                     return True
                 if self._begin(admission):
                     return True
-            incoming = self._incoming(
-                admission.target, admission.org, partial(_values, settings.reader, head)
-            )
-            incoming.admission = admission
-        incoming.digest = digest
+            origin = admission.origin
+            incoming = known_request(admission, head, settings.reader, digest=digest, peer=self._peer)
         self._work_on(partial(settings.serve, incoming, FrontResponder(self, origin, settings.printer)))
         return True
 
@@ -282,17 +277,6 @@ class Front(asyncio.Protocol):
             taker.pause_writing()
         if not transport.is_closing():
             taker.data_received(data)
-
-    def _incoming(self, target: str, org: str | None, values: Callable[[str], Sequence[str]]) -> Incoming:
-        return Incoming(
-            method="GET",
-            target=target,
-            org=org,
-            values=values,
-            query=partial(_query, target),
-            read_body=_no_body,
-            peer=self._peer,
-        )
 
     def _peer(self) -> str | None:
         peer = self.transport.get_extra_info("peername") if self.transport else None
@@ -396,19 +380,3 @@ class Front(asyncio.Protocol):
             await asyncio.wait([task])
         if self.transport is not None:
             self.transport.close()
-
-
-def _query(target: str) -> Iterable[tuple[str, str]]:
-    """Decode the parameters of a target as aiohttp does."""
-    path, _, query = target.partition("?")
-    return URL.build(path=path, query_string=query, encoded=True).query.items()
-
-
-def _values(reader: HeadReader, head: bytes, name: str) -> Sequence[str]:
-    """Return all values of a header of a head that was plain when it came before."""
-    plain = reader.read(head)
-    return () if plain is None else plain.values(name)
-
-
-async def _no_body() -> None:
-    return None

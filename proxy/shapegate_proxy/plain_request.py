@@ -1,0 +1,63 @@
+"""A plain request as it goes to `serving`: what of it is read only when somebody asks for it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from shapegate_proxy.incoming import Incoming
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from shapegate_proxy.admissions import Admission
+    from shapegate_proxy.plain_head import HeadReader, PlainHead
+
+    Peer = Callable[[], str | None]
+
+
+def new_request(plain: PlainHead, *, digest: bytes, peer: Peer) -> Incoming:
+    """Make one of a head that was read."""
+    return _incoming(plain.target, plain.org, plain.values, digest, peer)
+
+
+def known_request(
+    admission: Admission, head: bytes, reader: HeadReader, *, digest: bytes, peer: Peer
+) -> Incoming:
+    """Make one of a head that came before, and was plain then."""
+    values = partial(_values, reader, head)
+    incoming = _incoming(admission.target, admission.org, values, digest, peer)
+    incoming.admission = admission
+    return incoming
+
+
+def _incoming(
+    target: str, org: str | None, values: Callable[[str], Sequence[str]], digest: bytes, peer: Peer
+) -> Incoming:
+    return Incoming(
+        method="GET",
+        target=target,
+        org=org,
+        values=values,
+        query=partial(_query, target),
+        read_body=_no_body,
+        peer=peer,
+        digest=digest,
+    )
+
+
+def _query(target: str) -> Iterable[tuple[str, str]]:
+    """Decode the parameters of a target as aiohttp does."""
+    path, _, query = target.partition("?")
+    return URL.build(path=path, query_string=query, encoded=True).query.items()
+
+
+def _values(reader: HeadReader, head: bytes, name: str) -> Sequence[str]:
+    plain = reader.read(head)
+    return () if plain is None else plain.values(name)
+
+
+async def _no_body() -> None:
+    return None
