@@ -11,26 +11,30 @@ the collector, since it is never part of a cycle.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final, Self, assert_never
 
 import msgspec
 
 from shapegate_client.inserts import Inserts
 from shapegate_client.tags import RowTags, read_row_tags
-from shapegate_client.values import SqlValue
+from shapegate_client.values import SqlValue, as_is
 from shapegate_wire.errors import MalformedResponse
 from shapegate_wire.message import Change, MoveIn, MoveOut, Operation, SnapshotEnd
 from shapegate_wire.visibility import Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from shapegate_client.ddl import TableLayout
     from shapegate_client.decode import LogItem
-    from shapegate_wire.message import Row
+    from shapegate_client.values import Decode
+
 
 Key = tuple[SqlValue, ...]
 """The primary key of a local row, in key order."""
+Values = list[SqlValue]
+"""Values in the order in which a change names its columns."""
 
 
 class Put(msgspec.Struct, frozen=True, gc=False):
@@ -114,7 +118,51 @@ class Batch:
         return replace(self, steps=steps)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Form:
+    """The columns of a change, in its order."""
+
+    columns: tuple[str, ...]
+    places: tuple[int, ...]
+    """Where each column stands in a stored row."""
+    missing: str | None
+    """A column that is not there; None if the change has the whole row."""
+    _decoders: tuple[tuple[int, Decode], ...]
+    _key: Callable[[Sequence[SqlValue]], Key] | None
+    """None where the opaque key of the log is the primary key."""
+    _row: Callable[[Sequence[SqlValue]], tuple[SqlValue, ...]] | None
+    """None unless the whole row is there."""
+
+    def read(self, change: Change) -> tuple[Key, Values]:
+        """Read key and values of a change with these columns.
+
+        Raises MalformedResponse if one does not fit its column, or the key has a null.
+        """
+        values: Values = [*change.value.values()]
+        for place, decode in self._decoders:
+            text = values[place]
+            if text is not None:
+                values[place] = decode(text)  # type: ignore[arg-type]  # a text until here
+        if self._key is None:
+            return (change.key,), values
+        key = self._key(values)
+        if None in key:
+            raise MalformedResponse("a change has a key column that is null")
+        return key, values
+
+    def row(self, key: Key, values: Values) -> tuple[SqlValue, ...]:
+        """Put what was read of a whole row in the order of `layout.stored`. Raises MalformedResponse."""
+        if self._row is None:
+            raise MalformedResponse(f"a whole row lacks the column {self.missing!r}")
+        row = self._row(values)
+        return row if self._key is not None else key + row
+
+
 EMPTY: Final = Batch()
+# Looked up once: each time takes a call in Python 3.11.
+_INSERT: Final = Operation.INSERT
+_UPDATE: Final = Operation.UPDATE
+_DELETE: Final = Operation.DELETE
 TXIDS_MAX: Final = 100_000
 """Of a longer history the older transactions are not told: nobody waits for a write of hours ago."""
 
@@ -130,11 +178,20 @@ def fold(held: Batch, messages: Iterable[LogItem], layout: TableLayout) -> Batch
     if steps and isinstance(last := steps[-1], Folded):
         rows = dict(last.operations)
         steps.pop()
+    source = (layout.source.schema, layout.source.name)
+    # No larger than the changes are: a form is made of the names in one.
+    forms: dict[tuple[str, ...], Form] = {}
     for message in messages:
         if isinstance(message, Change):
-            _check_relation(message.relation, layout)
-            rows[message.key] = _combine(rows.get(message.key), message, layout)
-            txids.update(message.txids)
+            if message.relation != source:
+                _check_relation(message.relation, layout)
+            columns = tuple(message.value)
+            form = forms.get(columns)
+            if form is None:
+                form = forms[columns] = form_of(columns, layout)
+            rows[message.key] = _combine(rows.get(message.key), message, form)
+            if message.txids:
+                txids.update(message.txids)
         elif isinstance(message, Inserts):
             rows = _closed(steps, rows)
             steps.append(_load(message, layout))
@@ -171,35 +228,33 @@ def _load(inserts: Inserts, layout: TableLayout) -> Load:
     return Load(inserts)
 
 
-def _combine(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:
-    match change.operation:
-        case Operation.INSERT:
-            values = _decode(change.value, layout)
-            return _put(change.key, values, layout, read_row_tags(change))
-        case Operation.DELETE:
-            return Remove(_key(change.key, _decode(change.value, layout), layout))
-        case Operation.UPDATE:
-            return _update(before, change, layout)
-        case never:
-            assert_never(never)
+def _combine(before: RowOperation | None, change: Change, form: Form) -> RowOperation:
+    operation = change.operation
+    if operation is _UPDATE:
+        return _update(before, change, form)
+    key, values = form.read(change)
+    if operation is _DELETE:
+        return Remove(key)
+    if operation is _INSERT:
+        return Put(key, form.row(key, values), read_row_tags(change))
+    assert_never(operation)
 
 
-def _update(before: RowOperation | None, change: Change, layout: TableLayout) -> RowOperation:
-    values, tags = _decode(change.value, layout), read_row_tags(change)
-    if isinstance(before, Put | Patch):
-        tags = tags or before.tags
-    if len(values) == len(layout.columns):
-        return _put(change.key, values, layout, tags)
-    key = _key(change.key, values, layout)
+def _update(before: RowOperation | None, change: Change, form: Form) -> RowOperation:
+    (key, values), tags = form.read(change), read_row_tags(change)
+    if tags is None and not (before is None or isinstance(before, Remove)):
+        tags = before.tags
+    if form.missing is None:
+        return Put(key, form.row(key, values), tags)
     match before:
         case None:
-            return Patch(key, values, tags)
+            return Patch(key, dict(zip(form.columns, values, strict=True)), tags)
         case Patch():
-            return Patch(key, {**before.values, **values}, tags)
+            return Patch(key, {**before.values, **dict(zip(form.columns, values, strict=True))}, tags)
         case Put():
             row = list(before.values)
-            for name, value in values.items():
-                row[layout.places[name]] = value
+            for place, value in zip(form.places, values, strict=True):
+                row[place] = value
             return Put(key, tuple(row), tags)
         case Remove():
             return before
@@ -207,35 +262,39 @@ def _update(before: RowOperation | None, change: Change, layout: TableLayout) ->
             assert_never(never)
 
 
-def _put(key: str, values: Mapping[str, SqlValue], layout: TableLayout, tags: RowTags | None) -> Put:
-    try:
-        row = tuple([values[column.name] for column in layout.columns])
-    except KeyError as exc:
-        raise MalformedResponse(f"a whole row lacks the column {exc.args[0]!r}") from exc
-    return Put(_key(key, values, layout), row if layout.key_column is None else (key, *row), tags)
-
-
-def _key(key: str, values: Mapping[str, SqlValue], layout: TableLayout) -> Key:
-    if layout.key_column is not None:
-        return (key,)
-    try:
-        found = tuple([values[name] for name in layout.key])
-    except KeyError as exc:
-        raise MalformedResponse(f"a change lacks the key column {exc.args[0]!r}") from exc
-    if None in found:
-        raise MalformedResponse("a change has a key column that is null")
-    return found
-
-
-def _decode(row: Row, layout: TableLayout) -> dict[str, SqlValue]:
-    decoders = layout.decoders
-    try:
-        return {name: None if text is None else decoders[name](text) for name, text in row.items()}
-    except KeyError as exc:
-        raise MalformedResponse(f"a change has a column {exc.args[0]!r} that the schema lacks") from exc
-
-
 def _check_relation(relation: tuple[str, str] | None, layout: TableLayout) -> None:
     """Compare the relation with the subscription's table, where the message names one (SECURITY L-08)."""
     if relation is not None and relation != (layout.source.schema, layout.source.name):
         raise MalformedResponse(f"a change belongs to another table than {str(layout.source)!r}")
+
+
+def form_of(columns: tuple[str, ...], layout: TableLayout) -> Form:
+    """Say how changes with these columns are read. Raises MalformedResponse if they do not fit the table."""
+    at = {name: place for place, name in enumerate(columns)}
+    unknown = next((name for name in columns if name not in layout.decoders), None)
+    if unknown is not None:
+        raise MalformedResponse(f"a change has a column {unknown!r} that the schema lacks")
+    key = layout.key if layout.key_column is None else ()
+    lost = next((name for name in key if name not in at), None)
+    if lost is not None:
+        raise MalformedResponse(f"a change lacks the key column {lost!r}")
+    stored = [column.name for column in layout.columns]
+    missing = next((name for name in stored if name not in at), None)
+    return Form(
+        columns=columns,
+        places=tuple(layout.places[name] for name in columns),
+        missing=missing,
+        _decoders=tuple(
+            (at[name], decode) for name in columns if (decode := layout.decoders[name]) is not as_is
+        ),
+        _key=_taker([at[name] for name in key]) if key else None,
+        _row=None if missing is not None else _taker([at[name] for name in stored]),
+    )
+
+
+def _taker(places: Sequence[int]) -> Callable[[Sequence[SqlValue]], tuple[SqlValue, ...]]:
+    """Choose the function that takes the values at these places."""
+    if len(places) == 1:
+        (place,) = places
+        return lambda values: (values[place],)
+    return itemgetter(*places)

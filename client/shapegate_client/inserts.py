@@ -10,8 +10,6 @@ Pure: no I/O, no clock.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import chain
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import msgspec
@@ -21,7 +19,7 @@ from shapegate_client.values import SqlValue, column_decoder
 from shapegate_wire.errors import MalformedResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from shapegate_wire.columns import Column, ShapeSchema
 
@@ -103,15 +101,16 @@ class Inserts:
     def _blocks(self) -> Iterator[Block]:
         width, own, left = self.width, not self.keyed, self.count
         takers = [(place, column_decoder(column)) for place, column in enumerate(self.columns, own)]
-        rows_of = _keyed_rows if own else _rows
+        add_rows = _add_keyed_rows if own else _add_rows
         try:
             decoder = msgspec.json.Decoder(list[_insert_type(self.columns)])  # type: ignore[misc]
             for piece in cut(self.body, self.end):
                 messages: list[Any] = decoder.decode(piece)
                 left -= len(messages)
-                if b"".join(map(attrgetter("headers"), messages)) != self.headers * len(messages):
+                if b"".join([message.headers for message in messages]) != self.headers * len(messages):
                     raise Misread
-                block: Block = list(chain.from_iterable(rows_of(messages)))
+                block: Block = []
+                add_rows(block, messages)
                 for place, decode in takers:
                     if decode is not None:
                         block[place::width] = decode(block[place::width])  # type: ignore[arg-type]  # texts
@@ -157,15 +156,18 @@ def cut(body: bytes, end: int) -> Iterator[bytes]:
 
 
 def _array(body: bytes, start: int, end: int) -> bytes:
-    return (b"[" if start else b"") + body[start:end] + (b"]" if end < len(body) else b"")
+    # All is copied once.
+    return b"".join((b"[" if start else b"", memoryview(body)[start:end], b"]" if end < len(body) else b""))
 
 
-def _rows(messages: Sequence[Any]) -> Iterable[tuple[SqlValue, ...]]:
-    return map(astuple, map(attrgetter("value"), messages))
+def _add_rows(block: Block, messages: Iterable[Any]) -> None:
+    for message in messages:
+        block += astuple(message.value)
 
 
-def _keyed_rows(messages: Sequence[Any]) -> Iterable[tuple[SqlValue, ...]]:
-    return ((message.key, *astuple(message.value)) for message in messages)
+def _add_keyed_rows(block: Block, messages: Iterable[Any]) -> None:
+    for message in messages:
+        block += (message.key, *astuple(message.value))
 
 
 def _insert_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:

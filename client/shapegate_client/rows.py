@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, assert_never
 
 from shapegate_client.ddl import (
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 
     from shapegate_client.ddl import TableLayout
     from shapegate_client.fold import Batch, Key, RowOperation
-    from shapegate_client.inserts import Block, Inserts
+    from shapegate_client.inserts import Block
     from shapegate_client.values import SqlValue
 
 
 _LOAD_VALUES_MAX: Final = 9_000
 """Values of one statement. Between two of them a thread waits for its turn to run Python."""
+_LOAD_ROWS_MIN: Final = 5_000
+"""For fewer rows such a statement takes longer to prepare than it saves."""
 
 
 def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> tuple[tuple[Key, ...], ...]:
@@ -51,7 +55,7 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
                 _apply_rows(db, layout, table, step.operations.values())
                 _apply_tags(tags, step.operations.values())
             case Load():
-                _load(db, layout, table, step.rows)
+                _load(db, layout, table, step.rows.blocks())
             case Moves():
                 hidden = tuple(key for move in step.moves for key in tags.move(move))
                 db.conn.executemany(print_delete(layout, table), hidden)
@@ -61,18 +65,17 @@ def apply_batch(db: Database, layout: TableLayout, table: str, batch: Batch) -> 
     return tuple(moved)
 
 
-def _load(db: Database, layout: TableLayout, table: str, rows: Inserts) -> None:
+def _load(db: Database, layout: TableLayout, table: str, blocks: Iterable[Block]) -> None:
     """Put many rows, several by one statement: a third faster, and other threads run meanwhile.
 
     Raises Misread, maybe after some of them were put.
     """
+    width = len(layout.stored)
     values_max = min(_LOAD_VALUES_MAX, db.conn.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER))
-    at_once = max(1, values_max // rows.width)
+    at_once = max(1, values_max // width)
     rest: Block = []
-    db.conn.executemany(
-        print_upsert(layout, table, rows=at_once), _regrouped(rows.blocks(), at_once * rows.width, rest)
-    )
-    by_row = zip(*(rest[place :: rows.width] for place in range(rows.width)), strict=True)
+    db.conn.executemany(print_upsert(layout, table, rows=at_once), _regrouped(blocks, at_once * width, rest))
+    by_row = zip(*(rest[place::width] for place in range(width)), strict=True)
     db.conn.executemany(print_upsert(layout, table), by_row)
 
 
@@ -87,6 +90,9 @@ def _regrouped(blocks: Iterable[Block], size: int, rest: Block) -> Iterator[Bloc
 
 def _apply_rows(db: Database, layout: TableLayout, table: str, operations: Iterable[RowOperation]) -> None:
     """Apply the last word on each row: deletes first, so that a changed key never meets itself."""
+    if _is_sortable(layout):
+        # Neighbours lie on one page: nearly twice as fast as in the order of the log.
+        operations = sorted(operations, key=attrgetter("key"))
     removed: list[Key] = []
     put: list[tuple[SqlValue, ...]] = []
     patched: dict[tuple[str, ...], list[tuple[SqlValue, ...]]] = defaultdict(list)
@@ -104,11 +110,18 @@ def _apply_rows(db: Database, layout: TableLayout, table: str, operations: Itera
                 assert_never(never)
     if removed:
         db.conn.executemany(print_delete(layout, table), removed)
-    if put:
+    if len(put) >= _LOAD_ROWS_MIN:
+        _load(db, layout, table, [[*chain.from_iterable(put)]])
+    elif put:
         db.conn.executemany(print_upsert(layout, table), put)
     for columns, parameters in patched.items():
         if columns:
             db.conn.executemany(print_update(layout, table, columns), parameters)
+
+
+def _is_sortable(layout: TableLayout) -> bool:
+    """Tell whether any two keys can be compared; a float that is not finite is a text among numbers."""
+    return "REAL" not in map(layout.storage.__getitem__, layout.key)
 
 
 def _apply_tags(tags: TagTables, operations: Iterable[RowOperation]) -> None:

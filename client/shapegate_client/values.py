@@ -68,7 +68,7 @@ def decoder(column: Column) -> Decode:
         return parse_bool
     if column.type in _FLOATS:
         return parse_float
-    return parse_bytes if column.type == "bytea" else _as_is
+    return parse_bytes if column.type == "bytea" else as_is
 
 
 def is_integer(column: Column) -> bool:
@@ -87,7 +87,7 @@ def column_decoder(column: Column) -> DecodeColumn | None:
     if column.type == "bool" and not column.dims:
         return _bools
     decode = decoder(column)
-    if decode is _as_is:
+    if decode is as_is:
         return None
     return lambda texts: [None if text is None else decode(text) for text in texts]
 
@@ -130,29 +130,33 @@ def parse_bytes(text: str) -> bytes:
     raise MalformedResponse("a bytea column holds text that is not hexadecimal")
 
 
+def as_is(text: str) -> str:
+    """Leave text as it is."""
+    return text
+
+
 def _integers(texts: Sequence[str | None]) -> Sequence[SqlValue]:
     held = [text for text in texts if text is not None]
+    listed = ",".join(held)
     # What is read as JSON below has to be digits and nothing else, not even a text "null".
-    digits = "".join(held).replace("-", "")
-    if held and not (digits.isascii() and digits.isdecimal()):
+    if held and not (listed.isascii() and listed.encode().translate(None, b",-").isdigit()):
         raise MalformedResponse("an integer column holds text that is no integer")
     if len(held) < len(texts):
-        held = ["null" if text is None else text for text in texts]
+        listed = ",".join(["null" if text is None else text for text in texts])
     try:
-        return _INTEGER_LIST.decode(f"[{','.join(held)}]")
+        numbers = _INTEGER_LIST.decode(f"[{listed}]")
     except msgspec.DecodeError as exc:
         raise MalformedResponse("an integer column holds text that is no 64-bit integer") from exc
+    if len(numbers) != len(texts):
+        raise MalformedResponse("an integer column holds text that is several integers")
+    return numbers
 
 
 def _bools(texts: Sequence[str | None]) -> Sequence[SqlValue]:
     try:
-        return [_TRUTH_OR_NULL[text] for text in texts]
+        return list(map(_TRUTH_OR_NULL.__getitem__, texts))
     except KeyError as exc:
         raise MalformedResponse("a bool column holds text that is neither true nor false") from exc
-
-
-def _as_is(text: str) -> str:
-    return text
 
 
 def _array_decoder(element_type: str) -> Decode:
