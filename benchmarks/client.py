@@ -25,6 +25,7 @@ from benchmarks.client_log import (
     served,
     write_chunks,
 )
+from benchmarks.client_pglite import measure_pglite
 from benchmarks.client_whole_log import measure_loads, open_bare
 from benchmarks.figure import Bound, Figure, Goal, Reading, Result, Skipped
 from benchmarks.running import WrongAnswer
@@ -66,14 +67,15 @@ class Rounds:
 
     rows: int
     loads: int
+    pglite: int
     mixed: int
     live: int
     commits: int
     switches: int
 
 
-FULL: Final = Rounds(rows=1_000_000, loads=5, mixed=5, live=5, commits=60, switches=11)
-QUICK: Final = Rounds(rows=200_000, loads=3, mixed=3, live=3, commits=30, switches=5)
+FULL: Final = Rounds(rows=1_000_000, loads=5, pglite=3, mixed=5, live=5, commits=60, switches=11)
+QUICK: Final = Rounds(rows=200_000, loads=3, pglite=1, mixed=3, live=3, commits=30, switches=5)
 
 
 async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[Result, ...]:
@@ -87,6 +89,9 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
             loads = await measure_loads(
                 url, folder, rows=rounds.rows, rounds=rounds.loads, on_progress=on_progress
             )
+            pglite = await measure_pglite(
+                chunks, url, folder, rows=rounds.rows, rounds=rounds.pglite, on_progress=on_progress
+            )
             on_progress("switching")
             switches = await measure_switch(url, folder / "home of two", rounds=rounds.switches)
         on_progress("waiting for commits")
@@ -96,6 +101,7 @@ async def measure(*, quick: bool, on_progress: Callable[[str], None]) -> tuple[R
         read = [_read_ratio() for _ in range(rounds.mixed)]
     return (
         *loads,
+        *pglite,
         Figure(goal=MIXED, rounds=tuple(mixed)),
         Figure(goal=READ, rounds=tuple(read)),
         Figure(goal=SWITCH, rounds=tuple(switches)),

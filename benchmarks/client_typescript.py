@@ -1,4 +1,7 @@
-"""The TypeScript client as a peer: installed for one run, and asked to take the same log in."""
+"""The TypeScript client as a peer: installed for one run, and asked to take the same log in.
+
+What is made of it is a peer in the same way, by packages and a script of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.client_log import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
 PACKAGE: Final = "@electric-sql/client@1.5.28"
 _SCRIPT: Final = Path(__file__).resolve().parent / "client_shape.mjs"
@@ -26,23 +29,27 @@ class NoTypeScript(Exception):
 
 
 @asynccontextmanager
-async def installed() -> AsyncIterator[Path]:
-    """Install the client into a folder for the block, and yield its script. Raises NoTypeScript."""
+async def installed(script: Path = _SCRIPT, packages: Sequence[str] = (PACKAGE,)) -> AsyncIterator[Path]:
+    """Install packages for the block, and yield the script, copied beside them. Raises NoTypeScript."""
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             raise NoTypeScript(f"{program} is not installed")
     with tempfile.TemporaryDirectory(prefix="shapegate-bench-npm-") as name:
-        script = Path(shutil.copy(_SCRIPT, name))
+        copied = Path(shutil.copy(script, name))
         options = ("--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline")
-        await _run("npm", "install", "--prefix", name, *options, PACKAGE, seconds=_INSTALL_SECONDS_MAX)
-        yield script
+        await _run("npm", "install", "--prefix", name, *options, *packages, seconds=_INSTALL_SECONDS_MAX)
+        yield copied
 
 
 async def load_typescript(script: Path, url: str) -> dict[str, float]:
     """Take the log in once; seconds, CPU seconds and rows. Raises NoTypeScript."""
-    said = await _run("node", str(script), f"{url}/v1/shape", TABLE, seconds=_LOAD_SECONDS_MAX)
-    loaded: dict[str, float] = json.loads(said)
-    return loaded
+    return await run_script(script, f"{url}/v1/shape", TABLE, seconds=_LOAD_SECONDS_MAX)
+
+
+async def run_script(script: Path, *words: str, seconds: float) -> dict[str, float]:
+    """Run a script that prints what it measured, no longer than that. Raises NoTypeScript."""
+    said: dict[str, float] = json.loads(await _run("node", str(script), *words, seconds=seconds))
+    return said
 
 
 async def _run(*command: str, seconds: float) -> bytes:
