@@ -332,17 +332,21 @@ class _Begun:
         self._request = request
         self._asked_at = asked_at
         self._since = since
-        self._deliver = deliver
+        self._deliver: Deliver | None = deliver
+        """Dropped once it is not called any more: whoever is called holds this too."""
         self._delivered: UpstreamAnswer | None = None
         self.inner: Begun | None = None
 
     def deliver(self, answer: UpstreamAnswer) -> None:
         """Pass an answer on that is all there, with the cache as its second reader."""
         self._delivered = self._filling(answer)
-        self._deliver(self._delivered)
+        deliver, self._deliver = self._deliver, None
+        if deliver is not None:
+            deliver(self._delivered)
 
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head."""
+        self._deliver = None
         if self._delivered is None:
             assert self.inner is not None
             self._delivered = self._filling(await self.inner.answer())
@@ -350,6 +354,7 @@ class _Begun:
 
     def leave(self) -> None:
         """Want nothing any more."""
+        self._deliver = None
         if self._delivered is not None:
             self._delivered.close()
         elif self.inner is not None:

@@ -33,9 +33,13 @@ def begin(services: Services, admission: Admission, responder: Responder, ground
     if counted is None:
         return None
     flight = Flight(services, admission, responder, ground, counted)
-    begun = services.electric.begin(admission.built, flight.deliver, flight.take_task)
+    begun = None
+    try:
+        begun = services.electric.begin(admission.built, flight.deliver, flight.take_task)
+    finally:
+        if begun is None:
+            counted.__exit__(None, None, None)
     if begun is None:
-        counted.__exit__(None, None, None)
         return None
     flight.begin(begun)
     return flight
@@ -109,8 +113,10 @@ class Flight:
 
     def _land(self, ground: Ground, answer: UpstreamAnswer) -> None:
         answer.close()
-        self._end(Decision.SERVED, "served")
-        ground.landed()
+        try:
+            self._end(Decision.SERVED, "served")
+        finally:
+            ground.landed()
 
     def take_task(self) -> None:
         """Go on in a task; may be called again."""

@@ -57,6 +57,8 @@ class ScriptedAnswer:
     framed: bool = True
     taken: int = 0
     closed: bool = False
+    whole: bytes | None = None
+    """The body, if all of it is there before anything is asked for."""
     _pieces: list[bytes | Exception] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _sink: Sink | None = None
@@ -78,23 +80,29 @@ class ScriptedAnswer:
 
     @property
     def ready(self) -> bool:
-        return bool(self._pieces)
+        return bool(self._pieces) or self.whole is not None
 
     def take_whole(self) -> Chunk | None:
-        return None
+        whole, self.whole = self.whole, None
+        if whole is not None:
+            self.taken += 1
+            self._pieces = [b""]
+        return whole
 
     def pour(self, sink: Sink) -> None:
         self._sink = sink
 
     async def next(self) -> Chunk:
-        while not self._pieces:
+        if self.whole:
+            return self.take_whole() or b""
+        while not self._pieces and self.whole is None:
             self._news.clear()
             self._waiting = True
             try:
                 await self._news.wait()
             finally:
                 self._waiting = False
-        piece = self._pieces[0]
+        piece = self._pieces[0] if self._pieces else b""
         if isinstance(piece, Exception):
             raise piece
         if piece:
@@ -122,14 +130,68 @@ class Asked:
 
 
 @dataclass(eq=False)
+class ScriptedBegun:
+    """One request that was begun: the test calls `deliver`, or `stick` and answers then."""
+
+    asked: Asked
+    _deliver: Deliver | None
+    _stuck: Callable[[], None] | None
+    taken_in_hand: bool = False
+    """Whether somebody waits for the answer."""
+    left: bool = False
+    stuck: bool = False
+
+    def deliver(self, body: bytes, **changes: object) -> ScriptedAnswer:
+        """Give an answer that is all there to whoever is called, or else to whoever waits."""
+        answer = ScriptedAnswer(whole=body, **changes)  # type: ignore[arg-type]  # fields by name
+        deliver, self._deliver, self._stuck = self._deliver, None, None
+        if not self.asked.outcome.done():
+            self.asked.outcome.set_result(answer)
+        if deliver is not None:
+            deliver(answer)
+        return answer
+
+    def stick(self) -> None:
+        """Say that it has to be waited for."""
+        stuck, self._deliver, self._stuck, self.stuck = self._stuck, None, None, True
+        if stuck is not None:
+            stuck()
+
+    async def answer(self) -> UpstreamAnswer:
+        assert not self.taken_in_hand
+        self.taken_in_hand, self._deliver, self._stuck = True, None, None
+        try:
+            return await self.asked.outcome
+        except asyncio.CancelledError:
+            self.asked.cancelled = True
+            raise
+
+    def leave(self) -> None:
+        self.left, self._deliver, self._stuck = True, None, None
+        if not self.asked.outcome.done():
+            self.asked.cancelled = True
+        elif self.asked.outcome.exception() is None:
+            self.asked.outcome.result().close()
+
+
+@dataclass(eq=False)
 class ScriptedClient:
     """Remembers what it was asked."""
 
     asked: list[Asked] = field(default_factory=list)
     closed: bool = False
+    begun: list[ScriptedBegun] | None = None
+    """What was begun; without it everybody has to ask."""
 
-    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Let everybody ask."""
+    def begin(
+        self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]
+    ) -> ScriptedBegun | None:
+        if self.begun is None:
+            return None
+        asked = Asked(request, asyncio.get_running_loop().create_future())
+        self.asked.append(asked)
+        self.begun.append(ScriptedBegun(asked, deliver, stuck))
+        return self.begun[-1]
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         asked = Asked(request, asyncio.get_running_loop().create_future())

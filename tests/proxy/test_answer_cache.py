@@ -16,6 +16,7 @@ from tests.proxy.scripted import (
     KEPT_HEADERS,
     Asked,
     ScriptedAnswer,
+    ScriptedBegun,
     ScriptedClient,
     body_of,
     fetch,
@@ -364,3 +365,98 @@ async def test_close_drops_everything_and_closes_the_client() -> None:
 
 async def test_state_is_the_clients() -> None:
     assert await Cached().cache.state() is ElectricState.WAITING
+
+
+class Watcher:
+    """Who began a request, and takes the answer when it is called."""
+
+    def __init__(self, cached: Cached, asked: UpstreamRequest = START) -> None:
+        self.answers: list[UpstreamAnswer] = []
+        self.stuck = 0
+        self.begun = cached.cache.begin(asked, self.answers.append, self.wait)
+
+    def wait(self) -> None:
+        self.stuck += 1
+
+
+def beginning() -> tuple[Cached, list[ScriptedBegun]]:
+    cached = Cached()
+    cached.client.begun = []
+    return cached, cached.client.begun
+
+
+async def test_who_is_called_with_an_answer_fills_by_taking_it() -> None:
+    cached, begun = beginning()
+    watcher = Watcher(cached)
+    given = begun[0].deliver(b"[]")
+    (answer,) = watcher.answers
+    assert cached.cache.peek(START) is None
+    assert answer.take_whole() == b"[]"
+    answer.close()
+    assert (given.closed, cached.cache.entries, cached.cache._fills) == (True, 1, {})
+    assert Watcher(cached).begun is None  # A kept one is for `ask`.
+    assert Watcher(cached, LIVE).begun is None
+
+
+async def test_who_is_called_and_leaves_keeps_nobody_from_filling() -> None:
+    cached, begun = beginning()
+    watcher = Watcher(cached)
+    given = begun[0].deliver(b"[]")
+    assert watcher.begun is not None
+    watcher.begun.leave()
+    watcher.begun.leave()
+    assert (given.closed, cached.cache.entries, cached.cache._fills) == (True, 0, {})
+
+
+async def test_P_28_who_leaves_before_the_answer_ends_the_request() -> None:
+    cached, begun = beginning()
+    watcher = Watcher(cached)
+    assert watcher.begun is not None
+    watcher.begun.leave()
+    assert (begun[0].left, watcher.answers, cached.cache._fills) == (True, [], {})
+
+
+@pytest.mark.parametrize("called", [True, False])
+async def test_who_waits_for_a_begun_answer_fills_by_reading_it(called: bool) -> None:
+    cached, begun = beginning()
+    watcher = Watcher(cached)
+    assert watcher.begun is not None
+    if called:
+        begun[0].deliver(b"[]")
+    else:
+        begun[0].stick()
+        begun[0].asked.answer(b"[", b"]", b"")
+    answer = await watcher.begun.answer()
+    assert watcher.answers == ([answer] if called else [])
+    assert watcher.stuck == (not called)
+    assert await body_of(answer) == b"[]"
+    assert (cached.cache.entries, cached.cache._fills, cached.cache._filling_bytes) == (1, {}, 0)
+
+
+@pytest.mark.parametrize("called", [True, False])
+async def test_P_49_a_409_to_a_begun_request_ends_what_is_kept(called: bool) -> None:
+    cached, begun = beginning()
+    watcher, other = Watcher(cached), Watcher(cached, NEXT)
+    begun[0].deliver(b"[]")
+    watcher.answers[0].take_whole()
+    assert cached.cache.entries == 1
+    assert other.begun is not None
+    if called:
+        begun[1].deliver(b"[]", status=409, headers=CONFLICT)
+    else:
+        begun[1].stick()
+        begun[1].asked.answer(b"", status=409, headers=CONFLICT)
+        await other.begun.answer()
+    assert cached.cache.entries == 0
+
+
+async def test_a_fault_of_a_begun_request_leaves_no_fill() -> None:
+    cached, begun = beginning()
+    watcher = Watcher(cached)
+    assert watcher.begun is not None
+    begun[0].stick()
+    begun[0].asked.outcome.set_exception(UpstreamFault("gone"))
+    with pytest.raises(UpstreamFault):
+        await watcher.begun.answer()
+    watcher.begun.leave()
+    assert (watcher.stuck, cached.cache._fills) == (1, {})

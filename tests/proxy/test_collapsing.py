@@ -14,7 +14,7 @@ from shapegate_proxy.collapsing import ROUND, Collapsing, _Exchange
 from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.errors import Refused, UpstreamFault, UpstreamTimeout
 from shapegate_proxy.shared_body import PIECE_BYTES, SharingBounds
-from tests.proxy.scripted import Asked, ScriptedClient, body_of, fetch, request, ticks
+from tests.proxy.scripted import Asked, ScriptedBegun, ScriptedClient, body_of, fetch, request, ticks
 
 if TYPE_CHECKING:
     from shapegate_proxy.electric import Chunk, UpstreamAnswer
@@ -473,7 +473,7 @@ class Player:
             answer.close()
 
     async def play(self, step: str, number: int) -> None:
-        upstream = [asked for asked in self.callers.client.asked if not asked.cancelled]
+        upstream = [asked for asked in self.callers.client.asked if not asked.outcome.cancelled()]
         asked = upstream[number % len(upstream)] if upstream else None
         answered = asked is not None and asked.outcome.done()
         if step == "join":
@@ -513,7 +513,7 @@ class Player:
                 for _ in range(200):
                     gate.release()
             for asked in self.callers.client.asked:
-                if not asked.cancelled and asked not in self.over:
+                if not asked.outcome.cancelled() and asked not in self.over:
                     self._upstream("head", asked, asked.outcome.done())
                     self._upstream("end", asked, answered=True)
             await ticks(200)
@@ -543,3 +543,138 @@ def test_whatever_happens_each_has_a_prefix_and_only_who_saw_the_end_the_whole(
             assert asked.cancelled or asked.outcome.exception() or asked.outcome.result().closed
 
     asyncio.run(run())
+
+
+class Watcher:
+    """Who began a request, and is called: with the answer, or to wait for it."""
+
+    def __init__(self, callers: Callers, *, takes: bool = True) -> None:
+        self.takes = takes
+        self.bodies: list[bytes | None] = []
+        self.stuck = 0
+        found = callers.collapsing.begin(request(), self.deliver, self.wait)
+        assert found is not None
+        self.begun = found
+
+    def deliver(self, answer: UpstreamAnswer) -> None:
+        body = answer.take_whole() if self.takes else None
+        self.bodies.append(None if body is None else bytes(body))
+
+    def wait(self) -> None:
+        self.stuck += 1
+
+
+def beginning() -> tuple[Callers, list[ScriptedBegun]]:
+    callers = Callers()
+    callers.client.begun = []
+    return callers, callers.client.begun
+
+
+@pytest.mark.parametrize("count", [1, 2, ROUND + 1, 3 * ROUND])
+async def test_who_begin_the_same_share_one_request_and_each_is_called_once(count: int) -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers) for _ in range(count)]
+    asking = callers.fetches()
+    await ticks()
+    assert (len(begun), callers.collapsing.running) == (1, 1)
+    given = begun[0].deliver(b"[]")
+    assert await asking == (200, b"[]")
+    await ticks()
+    assert [(each.bodies, each.stuck) for each in watching] == [([b"[]"], 0)] * count
+    assert (given.closed, callers.collapsing.running, begun[0].left) == (True, 0, False)
+
+
+async def test_who_left_before_its_round_is_not_called() -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers) for _ in range(2 * ROUND)]
+    begun[0].deliver(b"[]")
+    watching[-1].begun.leave()
+    await ticks()
+    assert [each.bodies for each in watching] == [[b"[]"]] * (2 * ROUND - 1) + [[]]
+
+
+async def test_who_begins_to_wait_before_its_round_is_woken() -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers) for _ in range(2 * ROUND)]
+    begun[0].deliver(b"[]")
+    assert await body_of(await watching[-1].begun.answer()) == b"[]"
+    assert (watching[-1].bodies, watching[-1].stuck) == ([], 0)
+
+
+async def test_who_is_called_and_cannot_take_waits_for_the_same() -> None:
+    callers, begun = beginning()
+    watcher = Watcher(callers, takes=False)
+    begun[0].deliver(b"[]")
+    assert watcher.bodies == [None]
+    assert await body_of(await watcher.begun.answer()) == b"[]"
+
+
+async def test_what_is_not_whole_all_who_began_wait_for() -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers), Watcher(callers)]
+    begun[0].stick()
+    answer = begun[0].asked.answer(b"[")
+    await ticks()
+    assert [(each.bodies, each.stuck) for each in watching] == [([], 1)] * 2
+    assert callers.collapsing.begin(request(), watching[0].deliver, watching[0].wait) is None
+    reading = [asyncio.create_task(body_of(await each.begun.answer())) for each in watching]
+    answer.send(b"]", b"")
+    assert [await body for body in reading] == [b"[]"] * 2
+    await ticks()
+    assert (answer.closed, callers.collapsing.running) == (True, 0)
+
+
+async def test_W_02_a_fault_reaches_each_who_began_as_its_own() -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers), Watcher(callers)]
+    begun[0].stick()
+    begun[0].asked.outcome.set_exception(UpstreamTimeout("silent"))
+    await ticks()
+    faults = []
+    for each in watching:
+        with pytest.raises(UpstreamTimeout) as caught:
+            await each.begun.answer()
+        each.begun.leave()
+        faults.append(caught.value)
+    assert faults[0] is not faults[1]
+    assert ([each.stuck for each in watching], callers.collapsing.running) == ([1, 1], 0)
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+@pytest.mark.parametrize("run", [False, True])
+async def test_P_28_I_20_the_last_one_who_leaves_ends_what_was_begun(stuck: bool, run: bool) -> None:
+    callers, begun = beginning()
+    first, last = Watcher(callers), Watcher(callers)
+    if stuck:
+        begun[0].stick()
+    if run:
+        await ticks()
+    first.begun.leave()
+    assert callers.collapsing.running == 1
+    last.begun.leave()
+    last.begun.leave()
+    await ticks()
+    assert begun[0].left or begun[0].asked.cancelled
+    assert (callers.collapsing.running, callers.collapsing._joinable) == (0, {})
+    assert [each.bodies for each in (first, last)] == [[], []]
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+async def test_close_is_a_fault_to_all_who_began(stuck: bool) -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers), Watcher(callers)]
+    if stuck:
+        begun[0].stick()
+    await callers.collapsing.close()
+    for each in watching:
+        assert each.stuck == 1
+        with pytest.raises(UpstreamFault):
+            await each.begun.answer()
+    assert begun[0].left
+    assert (callers.collapsing.running, callers.client.closed) == (0, True)
+
+
+async def test_what_cannot_be_begun_is_nobodys() -> None:
+    callers = Callers()
+    assert callers.collapsing.begin(request(), lambda _: None, lambda: None) is None
+    assert (callers.collapsing.running, callers.collapsing._joinable) == (0, {})

@@ -291,6 +291,105 @@ async def test_a_connection_that_ended_before_it_was_made_is_closed() -> None:
         assert transport.calls == ["abort"]
 
 
+class Watcher:
+    """Who began a request, and is called."""
+
+    def __init__(self, line: Line) -> None:
+        self.line = line
+        self.calls: list[str] = []
+        self.exchange = line.ask()
+        self.exchange.watch(lambda answer: self.calls.append(str(answer.take_whole())), self.stuck)
+
+    def stuck(self) -> None:
+        self.calls.append("stuck")
+
+
+@pytest.mark.parametrize(
+    ("reads", "calls"),
+    [
+        ([EMPTY_LOG], ["b'[]'"]),
+        ([EMPTY_LOG[:10], EMPTY_LOG[10:]], ["b'[]'"]),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", EMPTY_LOG], ["b'[]'"]),
+        ([EMPTY_LOG[:-1]], ["stuck"]),
+        ([EMPTY_LOG[:-1], EMPTY_LOG[-1:]], ["stuck"]),
+        ([CHUNKED], ["stuck"]),
+        ([CHUNKED, b"2\r\n[]\r\n", b"0\r\n\r\n"], ["stuck"]),
+        ([CHUNKED + b"2\r\n[]\r\n0\r\n\r\n"], ["b'[]'"]),
+        ([b"garbage\r\n\r\n"], ["stuck"]),
+        ([CHUNKED + b"2\r\n[]\r\nzz"], ["stuck"]),
+        ([EMPTY_LOG + b"x"], ["b'[]'"]),
+        ([EMPTY_LOG, b"x"], ["b'[]'"]),
+        ([b"HTTP/1.1 200"], []),
+        ([], []),
+    ],
+)
+async def test_who_watches_is_called_once_with_a_whole_answer_or_to_wait_for_it(
+    reads: list[bytes], calls: list[str]
+) -> None:
+    with opened() as line:
+        watcher = Watcher(line)
+        for read in reads:
+            line.receive(read)
+        assert watcher.calls == calls
+        assert len(line.patience) == (not calls)
+        line.connection.abort()
+        line.connection.connection_lost(None)
+        assert watcher.calls == (calls or ["stuck"])
+        assert len(line.patience) == 0
+
+
+@pytest.mark.parametrize("came", [b"", EMPTY_LOG[:40]])
+@pytest.mark.parametrize("end", ["silence", "eof", "reset", "abort"])
+async def test_W_02_who_watches_is_told_of_each_end(came: bytes, end: str) -> None:
+    with opened() as line:
+        watcher = Watcher(line)
+        line.receive(came)
+        if end == "silence":
+            watcher.exchange.expire()
+        elif end == "eof":
+            line.connection.eof_received()
+        elif end == "reset":
+            line.connection.connection_lost(ConnectionResetError())
+        else:
+            line.connection.abort()
+        assert watcher.calls == ["stuck"]
+        assert (len(line.patience), line.connection.closed, line.pool.kept) == (0, True, [])
+        assert isinstance(watcher.exchange.fault(), UpstreamTimeout if end == "silence" else UpstreamFault)
+
+
+async def test_who_was_called_to_wait_gets_what_came_and_what_comes() -> None:
+    with opened() as line:
+        watcher = Watcher(line)
+        line.receive(HEAD + b"content-length: 3\r\n\r\n1")
+        watcher.exchange.unwatch()
+        await watcher.exchange.head()
+        line.receive(b"23")
+        assert await rest(watcher.exchange) == b"123"
+        assert (watcher.calls, line.pool.kept) == (["stuck"], [line.connection])
+
+
+async def test_who_waits_instead_is_not_called() -> None:
+    with opened() as line:
+        watcher = Watcher(line)
+        watcher.exchange.unwatch()
+        watcher.exchange.unwatch()
+        waiting = asyncio.create_task(watcher.exchange.head())
+        await asyncio.sleep(0)
+        line.receive(EMPTY_LOG)
+        await waiting
+        assert await rest(watcher.exchange) == b"[]"
+        assert (watcher.calls, len(line.patience)) == ([], 0)
+
+
+async def test_I_20_P_28_who_leaves_is_not_called_and_ends_the_connection() -> None:
+    with opened() as line:
+        watcher = Watcher(line)
+        watcher.exchange.close()
+        watcher.exchange.close()
+        assert (watcher.calls, line.transport.calls, len(line.patience)) == ([], ["abort"], 0)
+        assert line.pool.kept == []
+
+
 PARTS = [
     CHUNKED,
     HEAD,

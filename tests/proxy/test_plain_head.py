@@ -13,7 +13,6 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shapegate_proxy.front import _query
 from shapegate_proxy.plain_head import (
     FIELDS_MAX,
     PLAIN_BYTES_MAX,
@@ -22,6 +21,7 @@ from shapegate_proxy.plain_head import (
     end_of_head,
     may_become_plain,
 )
+from shapegate_proxy.plain_request import _query
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
