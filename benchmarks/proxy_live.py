@@ -18,7 +18,7 @@ from benchmarks.peer import run_nginx
 from benchmarks.processes import private_bytes
 from benchmarks.running import WrongAnswer
 from benchmarks.target import print_request, shape_target
-from shapegate_proxy.descriptors import connections_within
+from shapegate_proxy.descriptors import connections_sharing, connections_within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,7 +138,7 @@ async def measure_held(bench: Bench) -> Sequence[Result]:
         if collapse and "collapse" not in ABLE:
             results.append(Skipped(goal=goal, reason="the gate asks for each on its own"))
             continue
-        count = min(wanted, _connections_allowed(wanted))
+        count = min(wanted, _connections_allowed(wanted, collapse=collapse))
         bench.on_progress(f"holding {count} live polls, {'collapsed' if collapse else 'each alone'}")
         held, kilobytes = await _held_kilobytes(bench, count, collapse=collapse)
         # What was given up has left memory behind that is not given back.
@@ -149,10 +149,15 @@ async def measure_held(bench: Bench) -> Sequence[Result]:
     return results
 
 
-def _connections_allowed(wanted: int) -> int:
-    """Bound the connections by what the gate bears with the open files that a process may have."""
+def _connections_allowed(wanted: int, *, collapse: bool) -> int:
+    """Bound the connections by what the gate bears with the open files that a process may have.
+
+    Collapsed ones need no file for Electric each.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return min(connections_within(hard, wanted), hard - _OWN_FILES) - _SPARE
+    needed = wanted + _SPARE
+    borne = connections_sharing(hard, needed) if collapse else connections_within(hard, needed)
+    return min(borne, hard - _OWN_FILES) - _SPARE
 
 
 async def _held_kilobytes(bench: Bench, count: int, *, collapse: bool) -> tuple[int, float]:

@@ -18,7 +18,14 @@ from shapegate_proxy.answer_cache import AnswerCache
 from shapegate_proxy.audit import AuditLog
 from shapegate_proxy.collapsing import Collapsing
 from shapegate_proxy.compiled import CompiledFilters
-from shapegate_proxy.descriptors import connections_within, descriptors_for, raise_descriptors
+from shapegate_proxy.descriptors import (
+    RESERVED,
+    OpenFiles,
+    connections_sharing,
+    connections_within,
+    descriptors_for,
+    raise_descriptors,
+)
 from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.errors import ConfigError
@@ -61,11 +68,13 @@ CLOSE_SECONDS: Final = 1.0
 """How long it waits after that for whoever has not said who they are; with the rest less than 10 s."""
 METRICS_CONNECTIONS_MAX: Final = 32
 """Of scrapers, beside those of clients; a few of them watch a gate."""
-CLIENTS: Final[Mapping[str, Callable[[URL], UpstreamClient]]] = {
-    "lean": LeanClient,
-    "aiohttp": ElectricClient,
+CLIENTS: Final[Mapping[str, Callable[[URL, OpenFiles], UpstreamClient]]] = {
+    "lean": lambda url, files: LeanClient(url, files=files),
+    "aiohttp": lambda url, _: ElectricClient(url),
 }
 """Whoever may speak to Electric; the first is the default."""
+COUNTING: Final = "lean"
+"""Who counts its connections among the open files; each client of another may need one more, unseen."""
 FEW_CONNECTIONS: Final = 1_000
 """Whoever runs a gate that can hold fewer than that, and than configured, is told."""
 _LOG: Final = logging.getLogger("shapegate.proxy")
@@ -123,9 +132,11 @@ async def open_proxy(
     Raises OSError if the address cannot be bound.
     """
     async with AsyncExitStack() as stack:
-        electric, kept = _upstream(
-            config.sharing, (connect or CLIENTS[config.sharing.client])(config.electric_url), monotonic
-        )
+        counting = connect is None and config.sharing.client == COUNTING
+        files, connections_max = _connections_max(config.limits.connections, counting=counting)
+        url = config.electric_url
+        client = connect(url) if connect is not None else CLIENTS[config.sharing.client](url, files)
+        electric, kept = _upstream(config.sharing, client, monotonic)
         stack.push_async_callback(electric.close)
         issuers = await stack.enter_async_context(
             open_issuers(config.issuers, sessions=config.database_url is not None)
@@ -171,7 +182,7 @@ async def open_proxy(
             config,
             (config.host, config.port),
             origins=config.origins,
-            connections_max=_connections_max(config.limits.connections),
+            connections_max=connections_max,
             reuse_port=reuse_port,
         )
         plain = ServePlain(
@@ -181,7 +192,8 @@ async def open_proxy(
             at_once=partial(serve_at_once, services),
             begin=partial(flights.begin, services),
         )
-        yield await stack.enter_async_context(serve_app(create_app(services), settings, log=log, plain=plain))
+        serving = serve_app(create_app(services), settings, log=log, plain=plain, files=files)
+        yield await stack.enter_async_context(serving)
 
 
 def _upstream(
@@ -233,15 +245,18 @@ def _server_settings(
     )
 
 
-def _connections_max(wanted: int) -> int:
-    """Bound connections to the open files that the process may have, which are raised as far as allowed."""
+def _connections_max(wanted: int, *, counting: bool) -> tuple[OpenFiles, int]:
+    """Bound connections to the open files that the process may have, which are raised as far as allowed.
+
+    Returns the files that connections share, and how many of clients they allow.
+    """
     needed = descriptors_for(wanted)
     descriptors = raise_descriptors(needed)
-    allowed = connections_within(descriptors, wanted)
+    allowed = (connections_sharing if counting else connections_within)(descriptors, wanted)
     if allowed < min(wanted, FEW_CONNECTIONS):
         fields = {"connections": allowed, "wanted": wanted, "open_files": descriptors, "needed": needed}
         _LOG.warning(LogEvent(name="connections_bounded", fields=fields))
-    return allowed
+    return OpenFiles(max(1, descriptors - RESERVED)), allowed
 
 
 def _checks(electric: UpstreamClient, verifier: Verifier, sessions: Sessions) -> tuple[Check, ...]:

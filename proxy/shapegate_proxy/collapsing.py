@@ -339,6 +339,7 @@ class _Exchange:
             waiter.settle(stream.join())
         for chunk in chunks:
             stream.bring(chunk)
+        chunks.clear()  # Else the first of them would be kept as long as the answer comes.
         return stream
 
     def _take_waiting(self) -> Iterable[_Waiter]:

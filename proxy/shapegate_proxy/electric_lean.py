@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from typing import TYPE_CHECKING, Final
 
+from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts, read_state
-from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
+from shapegate_proxy.errors import GateFull, UpstreamFault, UpstreamTimeout
 from shapegate_proxy.lean_address import Address
 from shapegate_proxy.lean_connection import READ_BYTES, Connection
 from shapegate_proxy.lean_deadlines import Deadlines
@@ -38,8 +40,11 @@ class LeanClient:
         timeouts: ElectricTimeouts | None = None,
         *,
         ssl_context: ssl.SSLContext | None = None,
+        files: OpenFiles | None = None,
     ) -> None:
         """Without `ssl_context`, an https URL is verified by the certificates of the system.
+
+        Every connection is one of `files`; None is for as many as there may be.
 
         Raises ValueError if the URL has no host or port.
         """
@@ -59,17 +64,19 @@ class LeanClient:
         self._patience: dict[float, Deadlines[Exchange]] = {}
         self._connections: set[Connection] = set()
         self._connecting: set[asyncio.Timeout] = set()
+        self._files = files or OpenFiles(sys.maxsize)
+        self._files.lend(self._close_idle)
         self._closed = False
 
     def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
         """Send one request over a kept connection, if there is one."""
-        connection = self._pooled()
-        if connection is None:
-            return None
         message = request.printed
         if message is None:
             message = self._print(request)
             request.keep_printed(message)
+        connection = self._pooled()
+        if connection is None:
+            return None
         exchange = self._send(request, message, connection)
         if exchange.end is not None:
             return None
@@ -144,6 +151,7 @@ class LeanClient:
         """Drop one that has ended."""
         self._idle.stop(connection)
         self._connections.discard(connection)
+        self._files.give_back()
 
     # How a connection is found.
 
@@ -154,9 +162,22 @@ class LeanClient:
             connection.abort()
         return None
 
-    async def _connect(self) -> Connection:
+    def _close_idle(self) -> bool:
+        connection = self._idle.take_newest()
+        if connection is None:
+            return False
+        connection.abort()
+        return True
+
+    async def _connect(self, *, reserved: bool = False) -> Connection:
+        """Make a connection; one that is `reserved` for needs no file that is left.
+
+        Raises GateFull, UpstreamFault or UpstreamTimeout.
+        """
         if self._closed:
             raise UpstreamFault("The connections to Electric are closed")
+        if not reserved and not self._files.room():
+            raise GateFull("The gate has as many connections as it can have")
         seconds = self._timeouts.connect_seconds
         timeout = asyncio.timeout(seconds)
         try:
@@ -173,7 +194,13 @@ class LeanClient:
             self._connecting.discard(timeout)
 
     async def _open(self, seconds: float) -> Connection:
-        sock = await self._address.dial(seconds)
+        self._files.take()
+        try:
+            sock = await self._address.dial(seconds)
+        except BaseException:
+            self._files.give_back()
+            raise
+        # From here on `forget` gives it back.
         connection = Connection(self, sock, self._buffer)
         try:
             await self._loop.create_connection(
@@ -200,7 +227,7 @@ class LeanClient:
     async def _state(self) -> ElectricState:
         url = self._url.joinpath("v1", "health").with_query(None)
         message = print_request("GET", url, [("connection", "close")], None, host=self._host)
-        connection = await self._connect()
+        connection = await self._connect(reserved=True)
         exchange = Exchange(self._loop, connection, self._patience_of(self._timeouts.health_seconds))
         connection.send(exchange, message, bodyless=False)
         try:

@@ -283,6 +283,17 @@ class GateStopping(Refused):
         super().__init__("The gate is stopping", headers={"retry-after": "1"})
 
 
+class GateFull(Refused):
+    """No open file is left to reach Electric by, and every connection has a request under way."""
+
+    status = 503
+    code = "gate_full"
+    hint = "Ask again in a few seconds; the operator has to allow more open files, or to add a gate."
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, headers={"retry-after": "5"})
+
+
 class SessionsUnavailable(Refused):
     """Nobody can say whether a session was revoked: fail closed, but not with 401 (SECURITY J-14)."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from shapegate_proxy.electric import Chunk, Deliver, Sink
     from shapegate_proxy.lean_deadlines import Deadlines
 
-WAITING_BYTES_MAX: Final = 64 * 1024
+WAITING_BYTES_MAX: Final = 16 * 1024
 """Reading stops above it; one more read may have come by then."""
 PIECES_MAX: Final = 256
 """Reading stops above it too: a piece of one byte takes forty."""

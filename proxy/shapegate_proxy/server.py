@@ -7,6 +7,8 @@ A head is bounded in time, connections are bounded in number: when all are taken
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -15,6 +17,7 @@ from aiohttp import web
 from yarl import URL
 
 from shapegate_proxy.connection import Connection, refusal
+from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.errors import UnmetExpectation
 from shapegate_proxy.front import Front, FrontSettings
 from shapegate_proxy.places import Places
@@ -46,6 +49,10 @@ BACKLOG: Final = 4_096
 """Connections that wait to be accepted: all clients come back at once when a gate was away. The system bounds
 it too (net.core.somaxconn)."""
 
+ACCEPTS_MAX: Final = 16
+"""So many are accepted before everything else is looked at, by asyncio, which takes the backlog for this too:
+more would be open files above those allowed, until who makes room for them is closed."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerSettings:
@@ -74,53 +81,76 @@ async def serve_app(
     *,
     log: logging.Logger,
     plain: ServePlain | None = None,
+    files: OpenFiles | None = None,
 ) -> AsyncIterator[URL]:
     """Serve inside of the block; yields the URL (a port of 0 picks a free one).
 
-    `plain` answers plain requests for shapes, past aiohttp (see `front`).
+    `plain` answers plain requests for shapes, past aiohttp (see `front`). `files` are those that connections
+    share with others; None is for a server that has its own.
 
     Raises OSError if the address cannot be bound.
     """
-    runner = _Runner(app, settings, log, plain)
+    runner = _Runner(app, settings, log, plain, files or OpenFiles(settings.connections_max))
     await runner.setup()
     try:
-        await web.TCPSite(
+        site = web.TCPSite(
             runner,
             settings.host,
             settings.port,
-            backlog=BACKLOG,
+            backlog=ACCEPTS_MAX,
             reuse_port=settings.reuse_port or None,
-        ).start()
+        )
+        await site.start()
+        _let_wait(site)
         host, port = runner.addresses[0][:2]
         yield URL.build(scheme="http", host=host, port=port)
     finally:
         await runner.cleanup()
 
 
+def _let_wait(site: web.BaseSite) -> None:
+    """Let as many connections wait to be accepted as the system allows."""
+    server = site._server  # aiohttp has no other way to its sockets, and uvloop no class for them
+    for listening in getattr(server, "sockets", ()):
+        with socket.socket(fileno=os.dup(listening.fileno())) as same:
+            same.listen(BACKLOG)
+
+
 class _Runner(web.AppRunner):
     def __init__(
-        self, app: web.Application, settings: ServerSettings, log: logging.Logger, plain: ServePlain | None
+        self,
+        app: web.Application,
+        settings: ServerSettings,
+        log: logging.Logger,
+        plain: ServePlain | None,
+        files: OpenFiles,
     ) -> None:
         super().__init__(app, shutdown_timeout=settings.drain_seconds)
         self._settings = settings
         self._log = log
         self._plain = plain
+        self._files = files
 
     async def _make_server(self) -> web.Server:
-        return _Server(self._settings, await super()._make_server(), self._log, self._plain)
+        return _Server(self._settings, await super()._make_server(), self._log, self._plain, self._files)
 
 
 class _Server(web.Server):
     """Makes connections of ours, and counts them."""
 
     def __init__(
-        self, settings: ServerSettings, app: web.Server, log: logging.Logger, plain: ServePlain | None
+        self,
+        settings: ServerSettings,
+        app: web.Server,
+        log: logging.Logger,
+        plain: ServePlain | None,
+        files: OpenFiles,
     ) -> None:
         super().__init__(self._answer, request_factory=app.request_factory, handler_cancellation=True)
         self._settings = settings
         self._handle = app.request_handler
         self._log = log
-        self._places = Places(settings.connections_max)
+        self._places = Places(settings.connections_max, files)
         self._fronts: set[Front] = set()
         self._front = None if plain is None else self._front_settings(plain)
 

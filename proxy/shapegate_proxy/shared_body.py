@@ -20,8 +20,9 @@ PIECE_BYTES: Final = 256
 class SharingBounds:
     """How much of one body is held, in bytes; with what a client buffers below 1 MB (SECURITY I-22)."""
 
-    ahead_bytes_max: int = 128 * 1024
-    """So far is a body read ahead of its foremost reader, and so long may it be joined.
+    ahead_bytes_max: int = 96 * 1024
+    """So far is a body read ahead of its foremost reader, and so long may it be joined; a full read
+    reaches it.
 
     As both are one, what Electric has sent of a body ends it or closes it to others, whoever stalls: nobody
     is given an answer that another one kept open. Alone, a reader slows Electric as if nothing were shared.

@@ -116,7 +116,7 @@ async def test_I_08_idle_connections_use_up_no_open_files_and_keep_nobody_out(tm
         warning = json.loads(await asyncio.wait_for(process.stderr.readline(), 20))
         assert (warning["event"], warning["connections"], warning["open_files"]) == (
             "connections_bounded",
-            (400 - RESERVED) // 2,
+            (400 - RESERVED) * 3 // 4,
             400,
         )
         url, _ = await listening(process)

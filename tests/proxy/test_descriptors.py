@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapegate_proxy.descriptors import RESERVED, connections_within, descriptors_for, raise_descriptors
+from shapegate_proxy.descriptors import (
+    FOR_ELECTRIC_MAX,
+    RESERVED,
+    OpenFiles,
+    connections_sharing,
+    connections_within,
+    descriptors_for,
+    raise_descriptors,
+)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +35,40 @@ def test_I_08_connections_leave_descriptors_for_electric_and_the_rest(
     descriptors: int, wanted: int, expected: int
 ) -> None:
     assert connections_within(descriptors, wanted) == expected
+
+
+@pytest.mark.parametrize(
+    ("descriptors", "wanted", "expected"),
+    [
+        (1_048_576, 10_000, 10_000),
+        (20_000, 30_000, 20_000 - RESERVED - FOR_ELECTRIC_MAX),
+        (1_024, 10_000, (1_024 - RESERVED) * 3 // 4),
+        (1_024, 100, 100),
+        (RESERVED + 1, 10_000, 1),
+        (16, 10_000, 1),
+    ],
+)
+def test_I_08_clients_that_share_leave_some_files_for_electric(
+    descriptors: int, wanted: int, expected: int
+) -> None:
+    assert connections_sharing(descriptors, wanted) == expected
+
+
+def test_I_08_one_who_idles_makes_room_and_the_first_who_lends_is_asked_first() -> None:
+    files, asked = OpenFiles(1), list[str]()
+
+    def close_idle(name: str, count: int) -> bool:
+        asked.append(name)
+        return asked.count(name) <= count
+
+    files.lend(lambda: close_idle("first", 1))
+    files.lend(lambda: close_idle("second", 1))
+    assert files.room()
+    files.take()
+    assert [files.room() for _ in range(3)] == [True, True, False]
+    assert asked == ["first", "first", "second", "first", "second"]
+    files.give_back()
+    assert files.room()
 
 
 @given(st.integers(min_value=1, max_value=10_000_000))

@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from yarl import URL
 
+from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts
 from shapegate_proxy.electric_lean import LeanClient
-from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
+from shapegate_proxy.errors import GateFull, UpstreamFault, UpstreamTimeout
 from shapegate_proxy.upstream import UpstreamRequest
 from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD, SECONDS, Peer, serve_raw
 
@@ -61,9 +62,13 @@ async def fetch(client: LeanClient, request: UpstreamRequest) -> bytes:
 
 @asynccontextmanager
 async def open_client(
-    url: URL, timeouts: ElectricTimeouts | None = None, *, ssl_context: ssl.SSLContext | None = None
+    url: URL,
+    timeouts: ElectricTimeouts | None = None,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+    files: OpenFiles | None = None,
 ) -> AsyncIterator[LeanClient]:
-    client = LeanClient(url, timeouts, ssl_context=ssl_context)
+    client = LeanClient(url, timeouts, ssl_context=ssl_context, files=files)
     try:
         yield client
     finally:
@@ -74,6 +79,51 @@ async def answer_all(peer: Peer) -> None:
     while True:
         await peer.head()
         await peer.send(EMPTY_LOG)
+
+
+def test_I_08_a_request_that_no_file_is_left_for_is_refused(run: Callable[[Scenario], None]) -> None:
+    async def scenario() -> None:
+        files = OpenFiles(1)
+        async with serve_raw(answer_all) as server, open_client(server.url, files=files) as client:
+            held = await client.ask(asked(server.url))
+            assert await rest(held) == b"[]"
+            assert await fetch(client, asked(server.url)) == b"[]"  # over the kept one
+            files.take()
+            assert await fetch(client, asked(server.url)) == b"[]"
+            assert (files.taken, server.connections) == (2, 1)
+            assert files.room()  # The kept one makes room.
+            with pytest.raises(GateFull) as refused:
+                await client.ask(asked(server.url))
+            assert (refused.value.status, refused.value.headers) == (503, {"retry-after": "5"})
+            assert await client.state() is ElectricState.ACTIVE  # by a file that is reserved
+            assert files.taken == 1
+            files.give_back()
+            assert await fetch(client, asked(server.url)) == b"[]"
+            assert files.taken == 1
+        assert files.taken == 0
+
+    run(scenario())
+
+
+def test_I_08_a_connection_that_fails_or_ends_is_counted_no_more(run: Callable[[Scenario], None]) -> None:
+    async def cut(peer: Peer) -> None:
+        await peer.head()
+
+    async def scenario() -> None:
+        files = OpenFiles(3)
+        async with serve_raw(cut) as server, open_client(server.url, files=files) as client:
+            with pytest.raises(UpstreamFault):
+                await client.ask(asked(server.url))
+            assert files.taken == 0
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            url = URL(f"http://127.0.0.1:{nobody.getsockname()[1]}")
+            async with open_client(url, files=files) as client:
+                with pytest.raises(UpstreamFault):
+                    await client.ask(asked(url))
+        assert files.taken == 0
+
+    run(scenario())
 
 
 def test_connections_are_kept_and_used_again(run: Callable[[Scenario], None]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.places import Places
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ class Peer:
 
 
 def test_who_idles_longest_makes_room() -> None:
-    places, peers = Places(2), [Peer() for _ in range(4)]
+    places, peers = Places(2, OpenFiles(2)), [Peer() for _ in range(4)]
     assert [places.enter(peer) for peer in peers[:2]] == [True, True]
     places.begin(peers[0])
     places.end(peers[0])
@@ -35,7 +36,7 @@ def test_who_idles_longest_makes_room() -> None:
 
 
 def test_who_was_answered_at_once_has_not_idled_since_before() -> None:
-    places, busy, idle = Places(2), Peer(), Peer()
+    places, busy, idle = Places(2, OpenFiles(2)), Peer(), Peer()
     places.enter(busy)
     places.enter(idle)
     places.end(busy)  # without a beginning
@@ -44,7 +45,7 @@ def test_who_was_answered_at_once_has_not_idled_since_before() -> None:
 
 
 def test_nobody_makes_room_while_a_request_is_under_way_there() -> None:
-    places, busy = Places(1), Peer()
+    places, busy = Places(1, OpenFiles(1)), Peer()
     places.enter(busy)
     places.begin(busy)
     late = Peer()
@@ -55,12 +56,37 @@ def test_nobody_makes_room_while_a_request_is_under_way_there() -> None:
     assert places.enter(Peer())
 
 
+def test_I_08_files_that_others_have_taken_make_who_idles_leave() -> None:
+    files = OpenFiles(3)
+    places, idle, busy, late = Places(3, files), Peer(), Peer(), Peer()
+    places.enter(idle)
+    places.enter(busy)
+    places.begin(busy)
+    files.take()
+    assert places.enter(late)
+    assert (idle.aborted, busy.aborted, files.taken) == (True, False, 4)
+    places.leave(idle)
+    places.begin(late)
+    assert not files.room()
+    assert not places.enter(Peer())
+
+
+def test_I_08_who_idles_makes_room_for_a_connection_to_electric() -> None:
+    files = OpenFiles(2)
+    places, longest, idle = Places(2, files), Peer(), Peer()
+    places.enter(longest)
+    places.enter(idle)
+    assert files.room()
+    assert (longest.aborted, idle.aborted) == (True, False)
+
+
 ACT = st.tuples(st.sampled_from(["enter", "begin", "end", "leave"]), st.integers(0, 5))
 
 
 @given(st.lists(ACT, max_size=60))
 def test_places_are_taken_and_freed_whatever_the_order(acts: list[tuple[str, int]]) -> None:
-    places, peers = Places(3), [Peer() for _ in range(6)]
+    files = OpenFiles(3)
+    places, peers = Places(3, files), [Peer() for _ in range(6)]
     there: set[Peer] = set()
     for act, number in acts:
         peer = peers[number]
@@ -79,6 +105,7 @@ def test_places_are_taken_and_freed_whatever_the_order(acts: list[tuple[str, int
             places.leave(gone)
             gone.aborted = False
         assert len(there) <= 3
+        assert files.taken == len(there)
     for peer in there:
         places.leave(peer)
     assert [places.enter(peer) for peer in peers[:3]] == [True] * 3

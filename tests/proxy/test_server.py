@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -258,3 +259,17 @@ async def test_I_08_connections_that_end_are_not_counted(tmp_path: Path) -> None
                 assert await peer.rest() == b""
         await kept.send(SECOND)
         assert (await answered(kept))[0] == 200
+
+
+async def test_I_08_a_burst_of_connections_waits_to_be_accepted(tmp_path: Path) -> None:
+    async with gate(log_answer, tmp_path, limits=LimitSettings(connections=4)) as running:
+        ours = [socket.socket() for _ in range(200)]
+        try:
+            for each in ours:
+                each.connect((running.url.host, running.url.port))  # nobody accepts until this is over
+            async with dial(running.url) as peer:
+                await peer.send(SECOND)
+                assert (await answered(peer))[0] == 200
+        finally:
+            for each in ours:
+                each.close()
