@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from shapegate_client.ddl import TableLayout
-    from shapegate_client.fold import Batch, Key
+    from shapegate_client.fold import Batch
+    from shapegate_client.form import Key
     from shapegate_client.state import Position
     from shapegate_client.subset import Ahead
 

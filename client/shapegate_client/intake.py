@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shapegate_client.commit import Moved
     from shapegate_client.ddl import TableLayout
     from shapegate_client.decode import LogItem
-    from shapegate_client.fold import Key
+    from shapegate_client.form import Key
     from shapegate_client.state import Position
     from shapegate_client.store import Store
     from shapegate_wire.identifier import TableName

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from shapegate_client.ddl import TableLayout
-    from shapegate_client.fold import Batch, Key, RowOperation
+    from shapegate_client.fold import Batch, RowOperation
+    from shapegate_client.form import Key
     from shapegate_client.inserts import Block
     from shapegate_client.values import SqlValue
 

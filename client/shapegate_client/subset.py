@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from shapegate_client.decode import LogItem
-    from shapegate_client.fold import Key
+    from shapegate_client.form import Key
     from shapegate_wire.message import SubsetRows
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from shapegate_client.ddl import TableLayout
-    from shapegate_client.fold import Key
+    from shapegate_client.form import Key
     from shapegate_client.tags import RowTags
     from shapegate_wire.message import MoveOut
 

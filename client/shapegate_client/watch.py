@@ -17,7 +17,7 @@ from shapegate_client.pulse import Pulse
 
 if TYPE_CHECKING:
     from shapegate_client.errors import ClientError
-    from shapegate_client.fold import Key
+    from shapegate_client.form import Key
     from shapegate_wire.visibility import Visibility
 
 

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
-from shapegate_client.fold import EMPTY, Batch, Folded, Patch, Put, Remove, fold, form_of
+from shapegate_client.fold import EMPTY, Batch, Folded, Patch, Put, Remove, fold
+from shapegate_client.form import form_of
 from shapegate_client.rows import apply_batch
 from shapegate_wire.columns import Column
 from shapegate_wire.errors import MalformedResponse

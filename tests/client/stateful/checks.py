@@ -12,7 +12,7 @@ from tests.client.stateful.faults import Cached, OutOfBounds
 
 if TYPE_CHECKING:
     from shapegate_client import CommittedBatch, Session
-    from shapegate_client.fold import Key
+    from shapegate_client.form import Key
     from tests.client.stateful.observer import Seen
     from tests.client.stateful.server import World
 
