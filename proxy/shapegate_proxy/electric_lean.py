@@ -59,7 +59,8 @@ class LeanClient:
         if electric_url.scheme == "https":
             self._ssl = ssl_context or ssl.create_default_context()
         self._loop = asyncio.get_running_loop()
-        self._buffer = memoryview(bytearray(READ_BYTES))
+        # Made of bytes, so that its pages are there from the start, and no stream takes longer for them.
+        self._buffer = memoryview(bytearray(bytes(READ_BYTES)))
         self._idle = Deadlines(self._loop, self._timeouts.idle_seconds, Connection.abort)
         self._patience: dict[float, Deadlines[Exchange]] = {}
         self._connections: set[Connection] = set()

@@ -62,8 +62,8 @@ class Trail:
 
     __slots__ = ("admission", "asked", "principal", "progress", "request_id", "started")
 
-    def __init__(self) -> None:
-        self.request_id = new_request_id()
+    def __init__(self, request_id: str | None = None) -> None:
+        self.request_id = request_id or new_request_id()
         self.started = time.monotonic()
         self.principal: Principal | None = None
         self.asked: ShapeRequest | None = None
@@ -138,11 +138,13 @@ def serve_at_once(services: Services, admission: Admission, send: Callable[[byte
         return False
     if not still_proven(services, admission) or not services.limits.admits_now(admission.account):
         return False
-    trail, head = Trail(), kept.head(org_in_url=admission.org is not None)
+    request_id, head = new_request_id(), kept.head(org_in_url=admission.org is not None)
     printed = services.printer.print(
-        kept.status, head.fields_for(len(kept.body)), origin=admission.origin, request_id=trail.request_id
+        kept.status, head.fields_for(len(kept.body)), origin=admission.origin, request_id=request_id
     )
     send(printed + kept.body)
+    # The client waits for nothing of what follows.
+    trail = Trail(request_id)
     trail.admit(admission)
     trail.progress = Progress(kept.status, trail.started, len(kept.body))
     tell(services, admission.built.method, trail, Decision.SERVED, "served")
