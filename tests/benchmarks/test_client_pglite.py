@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -30,8 +31,11 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_program(folder: Path, name: str, lines: str) -> None:
-    program = folder / name
-    program.write_text(f"#!{sys.executable}\nimport sys\n{lines}\n")
+    script, program = folder / f"{name}.py", folder / name
+    script.write_text(f"import sys\n{lines}\n")
+    # No path of a user's may stand in the first line: it may hold blanks, and be too long.
+    words = " ".join(shlex.quote(str(word)) for word in (sys.executable, script))
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n')
     program.chmod(0o755)
 
 
