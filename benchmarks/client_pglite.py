@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.client_log import SCHEMA, TABLE, chunk_sizes, served
 from benchmarks.client_typescript import NoTypeScript, installed, run_script
-from benchmarks.client_whole_log import read_loaded
+from benchmarks.client_whole_log import load_by_client
 from benchmarks.figure import Bound, Figure, Goal, Reading, Skipped, ratios
 from benchmarks.running import WrongAnswer
 from benchmarks.turns import rotated
@@ -93,12 +91,4 @@ async def _pglite_rate(script: Path, url: str, rows: int) -> float:
 
 
 async def _client_rate(url: str, home: Path, rows: int) -> float:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "benchmarks.client_load", url, str(home)),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    out, errors = await process.communicate()
-    if process.returncode != 0:
-        raise WrongAnswer(f"the client failed: {errors.decode(errors='replace')[-2_000:]}")
-    return rows / read_loaded(out, rows=rows).seconds
+    return rows / (await load_by_client(url, home, rows=rows)).seconds

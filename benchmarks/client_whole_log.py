@@ -141,6 +141,11 @@ async def _typescript_load(loads: Loads, script: Path | None, url: str, rows: in
 
 
 async def _client(loads: Loads, url: str, home: Path, rows: int) -> None:
+    loads.client.append(await load_by_client(url, home, rows=rows))
+
+
+async def load_by_client(url: str, home: Path, *, rows: int) -> Loaded:
+    """Let a client of its own take the log in below `home`. Raises WrongAnswer."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "benchmarks.client_load", url, str(home)),
         stdout=asyncio.subprocess.PIPE,
@@ -149,7 +154,7 @@ async def _client(loads: Loads, url: str, home: Path, rows: int) -> None:
     out, errors = await process.communicate()
     if process.returncode != 0:
         raise WrongAnswer(f"the client failed: {errors.decode(errors='replace')[-2_000:]}")
-    loads.client.append(read_loaded(out, rows=rows))
+    return read_loaded(out, rows=rows)
 
 
 async def _bare(loads: Loads, path: Path, rows: int) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.allowed_headers import client_headers
+from shapegate_proxy.answer_head import AnswerHeaders
 from shapegate_proxy.errors import UpstreamFault
 from shapegate_proxy.freshness import fresh_seconds
 from shapegate_proxy.kept_answers import ENTRY_BYTES, AnswerCacheSettings, KeptAnswer, KeptAnswers
@@ -165,7 +166,7 @@ class AnswerCache:
             if asked_at - filling.asked_at < FILL_SECONDS_MAX:
                 return None
             self._give_up(filling)
-        headers: dict[str, str] = {}
+        headers = AnswerHeaders()
         for name, value in answer.headers.items():
             headers.setdefault(name.lower(), value)
         fill = _Fill(request, headers, asked_at, asked_at + seconds, since)

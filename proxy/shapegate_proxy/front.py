@@ -220,12 +220,12 @@ class Front(asyncio.Protocol):
                     return True
             origin = admission.origin
             incoming = known_request(admission, head, settings.reader, digest=digest, peer=self._peer)
-        self._work_on(partial(settings.serve, incoming, FrontResponder(self, origin, settings.printer)))
+        self.take_over(partial(settings.serve, incoming, FrontResponder(self, origin, settings.printer)))
         return True
 
-    def _work_on(self, job: Callable[[], Awaitable[None]]) -> None:
-        """Let the task answer a request."""
-        self._job = job
+    def take_over(self, answering: Callable[[], Awaitable[None]]) -> None:
+        """Answer the request under way in the task."""
+        self._job = answering
         if self._task is None:
             self._task = self._loop.create_task(self._work())
             self._task.add_done_callback(self._ended)
@@ -293,10 +293,6 @@ class Front(asyncio.Protocol):
         self._flight = self._job = self._task = self._wanted = None
         if self.transport is not None:
             self.transport.close()
-
-    def take_over(self, answering: Callable[[], Awaitable[None]]) -> None:
-        """Answer the request under way in the task."""
-        self._work_on(answering)
 
     def landed(self) -> None:
         """Go on with what came meanwhile: the request under way is answered."""

@@ -6,12 +6,13 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from shapegate_proxy.allowed_headers import client_headers
-from shapegate_proxy.printed_head import ClientHead
+from shapegate_proxy.allowed_headers import client_head
 from shapegate_proxy.whole_answer import WholeAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
+
+    from shapegate_proxy.printed_head import ClientHead
 
 SLICE_BYTES: Final = 256 * 1024
 """A body is handed out in views of this size; nothing is copied, and a slow reader holds up no more."""
@@ -50,15 +51,10 @@ class KeptAnswer:
     fresh_until: float
     """On the clock of the cache."""
     dropped: bool = False
-    _heads: dict[bool, ClientHead] = field(default_factory=dict, repr=False)
 
     def head(self, *, org_in_url: bool) -> ClientHead:
-        """Choose what a client gets of the headers, once for each kind of URL."""
-        found = self._heads.get(org_in_url)
-        if found is None:
-            chosen = client_headers(self.status, self.headers, org_in_url=org_in_url, sse=False)
-            found = self._heads[org_in_url] = ClientHead(chosen)
-        return found
+        """Choose what a client gets of the headers."""
+        return client_head(self.status, self.headers, org_in_url=org_in_url, sse=False)
 
     def valid(self, now: float) -> bool:
         """Whether it may be given to someone at this time."""
