@@ -170,7 +170,7 @@ class ScriptedBegun:
         self.left, self._deliver, self._stuck = True, None, None
         if not self.asked.outcome.done():
             self.asked.cancelled = True
-        elif self.asked.outcome.exception() is None:
+        elif not self.asked.outcome.cancelled() and self.asked.outcome.exception() is None:
             self.asked.outcome.result().close()
 
 

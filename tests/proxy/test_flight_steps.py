@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
@@ -257,6 +257,7 @@ async def test_I_08_a_mistake_of_the_client_to_electric_leaves_no_count() -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.booleans(), st.booleans())
+@example(steps=[("ask", 0), ("take", 0), ("tick", 1), ("revoke", 0)], collapse=False, cached=False)
 def test_I_21_whatever_happens_in_whatever_order_each_request_ends_once_and_leaves_nothing(
     steps: list[tuple[str, int]], collapse: bool, cached: bool
 ) -> None:
