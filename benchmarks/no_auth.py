@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 import sys
-from contextlib import nullcontext
+import time
 from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -20,7 +20,6 @@ from yarl import URL
 from benchmarks.running import HOST
 from shapegate_cli.event_loop import run
 from shapegate_proxy.admissions import Admission, Admissions
-from shapegate_proxy.app import utc_now
 from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.flights import begin
 from shapegate_proxy.held import HeldRequests
@@ -58,7 +57,7 @@ class _Anyone:
         """Without an end."""
         return self
 
-    def counts(self, _now: float) -> bool:
+    def counts(self, _now: float, *, seconds: float) -> bool:  # noqa: ARG002  # for ever
         """Every token counts."""
         return True
 
@@ -66,12 +65,15 @@ class _Anyone:
         """Every session counts."""
         return True
 
-    def enter_now(self, _account: object) -> nullcontext[None]:
+    def admits_now(self, _account: object) -> bool:
+        """Every request is let in."""
+        return True
+
+    def count(self, _account: object) -> None:
         """Nothing is counted."""
-        return _NOTHING
 
-
-_NOTHING: Final = nullcontext()
+    def uncount(self, _account: object) -> None:
+        """Nothing is counted."""
 
 
 class _Tallied:
@@ -103,7 +105,7 @@ class Relay:
             sessions=anyone,
             limits=anyone,
             observer=self._observer,
-            clock=utc_now,
+            clock=time.time,
         )
         return cast("Services", parts)
 

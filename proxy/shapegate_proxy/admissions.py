@@ -7,8 +7,8 @@ times, its session, the limits (SECURITY J-14, J-15).
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.recent import Recent
@@ -53,7 +53,7 @@ class Admission:
 
 def head_digest(head: bytes) -> bytes:
     """Name a head without keeping it: it holds a token."""
-    return hashlib.blake2b(head, digest_size=16).digest()
+    return blake2b(head, digest_size=16).digest()
 
 
 class Admissions(Recent[bytes, Admission]):

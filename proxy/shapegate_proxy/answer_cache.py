@@ -77,14 +77,14 @@ class AnswerCache:
         """Look up an answer that may be given now; who holds on to it asks `valid` before each use."""
         return self._kept.find(request.key, self._monotonic())
 
-    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+    def begin(self, request: UpstreamRequest) -> Begun | None:
         """Ask for an answer, and keep it while its reader takes it; a kept or a live one is for `ask`."""
         asked_at = self._monotonic()
         if request.live or self._kept.find(request.key, asked_at) is not None:
             return None
-        begun = _Begun(self, request, asked_at, self._rotations.count, deliver)
-        begun.inner = self._client.begin(request, begun.deliver, stuck)
-        return None if begun.inner is None else begun
+        since = self._rotations.count
+        begun = self._client.begin(request)
+        return None if begun is None else _Begun(self, request, asked_at, since, begun)
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Give a kept answer, or ask for one and keep it while its reader takes it."""
@@ -324,21 +324,26 @@ class _FillingAnswer:
 class _Begun:
     """A request under way whose answer may be kept."""
 
-    __slots__ = ("_asked_at", "_cache", "_deliver", "_delivered", "_request", "_since", "inner")
+    __slots__ = ("_asked_at", "_begun", "_cache", "_deliver", "_delivered", "_request", "_since")
 
     def __init__(
-        self, cache: AnswerCache, request: UpstreamRequest, asked_at: float, since: int, deliver: Deliver
+        self, cache: AnswerCache, request: UpstreamRequest, asked_at: float, since: int, begun: Begun
     ) -> None:
         self._cache = cache
         self._request = request
         self._asked_at = asked_at
         self._since = since
-        self._deliver: Deliver | None = deliver
+        self._begun = begun
+        self._deliver: Deliver | None = None
         """Dropped once it is not called any more: whoever is called holds this too."""
         self._delivered: UpstreamAnswer | None = None
-        self.inner: Begun | None = None
 
-    def deliver(self, answer: UpstreamAnswer) -> None:
+    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Call one of them while nobody waits."""
+        self._deliver = deliver
+        self._begun.watch(self._pass_on, stuck)
+
+    def _pass_on(self, answer: UpstreamAnswer) -> None:
         """Pass an answer on that is all there, with the cache as its second reader."""
         self._delivered = self._filling(answer)
         deliver, self._deliver = self._deliver, None
@@ -349,8 +354,7 @@ class _Begun:
         """Wait for the head."""
         self._deliver = None
         if self._delivered is None:
-            assert self.inner is not None
-            self._delivered = self._filling(await self.inner.answer())
+            self._delivered = self._filling(await self._begun.answer())
         return self._delivered
 
     def leave(self) -> None:
@@ -358,8 +362,8 @@ class _Begun:
         self._deliver = None
         if self._delivered is not None:
             self._delivered.close()
-        elif self.inner is not None:
-            self.inner.leave()
+        else:
+            self._begun.leave()
 
     def _filling(self, answer: UpstreamAnswer) -> UpstreamAnswer:
         return self._cache.filling(self._request, answer, self._asked_at, self._since)

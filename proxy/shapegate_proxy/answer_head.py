@@ -1,13 +1,8 @@
-"""The head of an answer of Electric, read once for all answers that say the same. Pure: no I/O, no clock.
-
-Electric says an id and a time with each answer, which nobody here looks at; without them the heads of many
-answers are the same to the byte.
-"""
+"""What the head of an answer of Electric says. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.lean_framing import Framing, leaves_nothing, read_framing
@@ -17,13 +12,9 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.printed_head import ClientHead
 
-    Fields = tuple[tuple[bytes, bytes], ...]
-
-REMEMBERED_MAX: Final = 1_024
-REMEMBERED_BYTES_MAX: Final = 4_096
-"""Together they keep what is remembered below 20 MB."""
+LEFT_OUT: Final = frozenset({"date", "x-request-id"})
+"""Of each answer another one, and nobody here looks at them; see `known_answers`."""
 FRAMES: Final = frozenset({"content-length", "transfer-encoding"})
-_EACH_ANOTHER: Final = frozenset({b"date", b"Date", b"x-request-id", b"X-Request-Id"})
 
 
 class AnswerHeaders(dict[str, str]):
@@ -38,7 +29,7 @@ class AnswerHeaders(dict[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class AnswerHead:
-    """What a head says; of a header that came twice, the first."""
+    """What a head says but for `LEFT_OUT`; of a header that came twice, the first."""
 
     status: int
     headers: AnswerHeaders
@@ -49,16 +40,11 @@ class AnswerHead:
 
 def read_head(status: int, fields: list[tuple[bytes, bytes]], *, modern: bool) -> AnswerHead:
     """Read the lines of a head in their order; `modern` says that it is of HTTP/1.1."""
-    kept = tuple([field for field in fields if field[0] not in _EACH_ANOTHER])
-    if sum([len(value) for _, value in kept]) > REMEMBERED_BYTES_MAX:
-        return _read(status, kept, modern)
-    return _remembered(status, kept, modern)
-
-
-def _read(status: int, fields: Fields, modern: bool) -> AnswerHead:
     headers, doubled = AnswerHeaders(), False
     for raw_name, raw_value in fields:
         name = raw_name.decode("ascii").lower()
+        if name in LEFT_OUT:
+            continue
         if name in headers:
             doubled = doubled or name in FRAMES
             continue
@@ -69,6 +55,3 @@ def _read(status: int, fields: Fields, modern: bool) -> AnswerHead:
     modern = modern or "transfer-encoding" not in headers
     framing = read_framing(headers, doubled=doubled, modern=modern)
     return AnswerHead(status, headers, framing, leaves_nothing(headers))
-
-
-_remembered = lru_cache(maxsize=REMEMBERED_MAX)(_read)

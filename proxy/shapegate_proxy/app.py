@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -108,18 +107,13 @@ def load_policy(config: ProxyConfig) -> Policy:
     return parse_policy(text, source=str(config.policy_path))
 
 
-def utc_now() -> datetime:
-    """The present, aware and in UTC."""
-    return datetime.now(UTC)
-
-
 @asynccontextmanager
 async def open_proxy(
     config: ProxyConfig,
     policy: Policy,
     *,
     observer: Observer,
-    clock: Callable[[], datetime] = utc_now,
+    clock: Callable[[], float] = time.time,
     monotonic: Callable[[], float] = time.monotonic,
     connect: Callable[[URL], UpstreamClient] | None = None,
     expose: Expose | None = None,
@@ -189,7 +183,7 @@ async def open_proxy(
             admissions=services.admissions,
             printer=printer,
             serve=partial(serve, services),
-            at_once=partial(serve_at_once, services),
+            at_once=None if services.kept is None else partial(serve_at_once, services),
             begin=partial(flights.begin, services),
         )
         serving = serve_app(create_app(services), settings, log=log, plain=plain, files=files)

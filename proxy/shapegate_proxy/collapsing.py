@@ -46,18 +46,20 @@ class Collapsing:
         self._joinable: dict[Hashable, _Exchange] = {}
         self._running: set[_Exchange] = set()
 
-    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+    def begin(self, request: UpstreamRequest) -> Begun | None:
         """Join the exchange of this key, or begin it; one that is a stream by now is for `ask` to join."""
         if request.method != "GET" or request.body is not None:
-            return self._client.begin(request, deliver, stuck)
+            return self._client.begin(request)
         exchange = self._joinable.get(request.key)
         if exchange is None:
-            exchange = self._exchange(request)
-            if not exchange.begin_now(self._client, request):
+            begun = self._client.begin(request)
+            if begun is None:
                 return None
+            exchange = self._exchange(request)
+            exchange.watch(begun)
         elif exchange.stream is not None:
             return None
-        return exchange.wait(deliver, stuck)
+        return exchange.wait()
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Join the exchange of this key, or begin it; a HEAD, and what has a body, goes its own way."""
@@ -97,15 +99,17 @@ class _Waiter:
 
     __slots__ = ("_exchange", "_head", "_left", "deliver", "outcome", "stuck")
 
-    def __init__(
-        self, exchange: _Exchange, deliver: Deliver | None, stuck: Callable[[], None] | None
-    ) -> None:
+    def __init__(self, exchange: _Exchange, deliver: Deliver | None) -> None:
         self._exchange = exchange
         self._head: asyncio.Future[None] | None = None
         self._left = False
         self.deliver = deliver
-        self.stuck = stuck
+        self.stuck: Callable[[], None] | None = None
         self.outcome: Outcome | None = None
+
+    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Call one of them while no task waits."""
+        self.deliver, self.stuck = deliver, stuck
 
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head; the last one who is cancelled meanwhile ends the request.
@@ -115,6 +119,7 @@ class _Waiter:
         if self.stuck is not None:
             self.deliver = self.stuck = None
         if self.outcome is None:
+            self._exchange.persist()
             self._head = asyncio.get_running_loop().create_future()
             try:
                 await self._head
@@ -230,13 +235,11 @@ class _Exchange:
         self._register()
         self._start(partial(client.ask, request, self._hand_out))
 
-    def begin_now(self, client: UpstreamClient, request: UpstreamRequest) -> bool:
-        """Ask Electric at once, and let others join; False, and nothing is done, if that is not possible."""
-        self._begun = client.begin(request, self._delivered, self._go_on)
-        if self._begun is None:
-            return False
+    def watch(self, begun: Begun) -> None:
+        """Hand out the answer to a request that is under way, and let others join."""
+        self._begun = begun
+        begun.watch(self._delivered, self._go_on)
         self._register()
-        return True
 
     def _register(self) -> None:
         self._open = True
@@ -256,8 +259,13 @@ class _Exchange:
         self._hand_out(answer)
         answer.close()
 
+    def persist(self) -> None:
+        """See that somebody waits for the answer: it takes longer than a moment."""
+        if self._begun is not None and self.task is None:
+            self._go_on()
+
     def _go_on(self) -> None:
-        """Bring in a task what did not come in one piece."""
+        """Bring in a task what did not come in one piece, or not soon."""
         self._start(self._begun_answer)
 
     async def _begun_answer(self) -> UpstreamAnswer:
@@ -265,9 +273,9 @@ class _Exchange:
         assert begun is not None  # who aborts before this cancels the task too
         return await begun.answer()
 
-    def wait(self, deliver: Deliver | None = None, stuck: Callable[[], None] | None = None) -> _Waiter:
+    def wait(self, deliver: Deliver | None = None) -> _Waiter:
         """Add one who waits for the head, or is called when it is there; see `UpstreamClient`."""
-        waiter = _Waiter(self, deliver, stuck)
+        waiter = _Waiter(self, deliver)
         self._waiting[waiter] = None
         return waiter
 

@@ -136,6 +136,15 @@ class UpstreamAnswer(Protocol):
 class Begun(Protocol):
     """A request that is under way without a task that waits for it; see `UpstreamClient.begin`."""
 
+    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Say whom to call: whoever began the request does so before the event loop goes on.
+
+        One of the two is called, once and never within this call, unless who asked took it in hand before:
+        `deliver` with the answer when all of it is there, or `stuck` when something else came of it, which
+        `answer` tells then. Neither may raise. Whoever was given the answer closes it. Whoever is not called
+        soon asks for the `answer`: until then nothing bounds how long Electric keeps silent.
+        """
+
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head of the answer as `ask` does; nobody is called any more. At most once."""
 
@@ -146,13 +155,8 @@ class Begun(Protocol):
 class UpstreamClient(Protocol):
     """Whoever brings a request to Electric."""
 
-    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
-        """Send it now; None, and nothing is done, if that has to be waited for: `ask` does.
-
-        One of the two is called, once and never within this call, unless who asked took it in hand before:
-        `deliver` with the answer when all of it is there, or `stuck` when something else came of it, which
-        `answer` tells then. Neither may raise. Whoever was given the answer closes it.
-        """
+    def begin(self, request: UpstreamRequest) -> Begun | None:
+        """Send it now; None, and nothing is done, if that has to be waited for: `ask` does."""
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send it and wait for the head of its answer, which the caller has to close.

@@ -16,8 +16,6 @@ from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
 from shapegate_wire import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from yarl import URL
 
     from shapegate_proxy.electric import Begun, Chunk, Deliver, Sink, UpstreamAnswer
@@ -46,9 +44,7 @@ class ElectricClient:
         await self._pooled.close()
         await self._fresh.close()
 
-    def begin(
-        self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]
-    ) -> Begun | None:  # aiohttp waits to send
+    def begin(self, request: UpstreamRequest) -> Begun | None:
         """Do nothing: aiohttp sends in a task only."""
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:  # noqa: ARG002  # the end shows only by waiting for it

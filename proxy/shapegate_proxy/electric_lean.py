@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts, read_state
 from shapegate_proxy.errors import GateFull, UpstreamFault, UpstreamTimeout
+from shapegate_proxy.known_answers import KnownAnswers
 from shapegate_proxy.lean_address import Address
 from shapegate_proxy.lean_connection import READ_BYTES, Connection
 from shapegate_proxy.lean_deadlines import Deadlines
@@ -21,8 +22,6 @@ from shapegate_proxy.lean_head import print_host, print_request
 from shapegate_wire import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from yarl import URL
 
     from shapegate_proxy.electric import Begun, Deliver, UpstreamAnswer
@@ -61,6 +60,7 @@ class LeanClient:
         self._loop = asyncio.get_running_loop()
         # Made of bytes, so that its pages are there from the start, and no stream takes longer for them.
         self._buffer = memoryview(bytearray(bytes(READ_BYTES)))
+        self._known = KnownAnswers()
         self._idle = Deadlines(self._loop, self._timeouts.idle_seconds, Connection.abort)
         self._patience: dict[float, Deadlines[Exchange]] = {}
         self._connections: set[Connection] = set()
@@ -69,7 +69,7 @@ class LeanClient:
         self._files.lend(self._close_idle)
         self._closed = False
 
-    def begin(self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]) -> Begun | None:
+    def begin(self, request: UpstreamRequest) -> Begun | None:
         """Send one request over a kept connection, if there is one."""
         message = request.printed
         if message is None:
@@ -78,11 +78,11 @@ class LeanClient:
         connection = self._pooled()
         if connection is None:
             return None
-        exchange = self._send(request, message, connection)
-        if exchange.end is not None:
-            return None
-        exchange.watch(deliver, stuck)
-        return _Begun(self, request, exchange)
+        connection.write(message)  # Electric waits for nothing of what follows.
+        begun = _Begun(self._loop, connection)
+        begun.client, begun.request = self, request
+        connection.expect(begun, bodyless=request.method == "HEAD")
+        return begun
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
         """Send one request and wait for the head of its answer.
@@ -96,9 +96,9 @@ class LeanClient:
         return await self.answer_to(request, exchange)
 
     def _send(self, request: UpstreamRequest, message: bytes, connection: Connection) -> Exchange:
-        patience = self._patience_of(self._timeouts.silence_seconds(request))
-        exchange = Exchange(self._loop, connection, patience)
-        connection.send(exchange, message, bodyless=request.method == "HEAD")
+        connection.write(message)
+        exchange = Exchange(self._loop, connection)
+        connection.expect(exchange, bodyless=request.method == "HEAD")
         return exchange
 
     async def answer_to(self, request: UpstreamRequest, exchange: Exchange) -> UpstreamAnswer:
@@ -108,11 +108,14 @@ class LeanClient:
         is replaced once, unseen (REQUIREMENTS P-25, SECURITY W-10). A POST too: it asks for a subset and
         changes nothing.
         """
+        patience = self._patience_of(self._timeouts.silence_seconds(request))
         exchange.unwatch()
+        exchange.patience = patience
         await exchange.head()
         exchange.deliver = None
         if exchange.end is End.UNANSWERED:
             exchange = self._send(request, self._print(request), await self._connect())
+            exchange.patience = patience
             await exchange.head()
         if not exchange.answered:
             raise exchange.fault()
@@ -202,7 +205,7 @@ class LeanClient:
             self._files.give_back()
             raise
         # From here on `forget` gives it back.
-        connection = Connection(self, sock, self._buffer)
+        connection = Connection(self, sock, self._buffer, self._known)
         try:
             await self._loop.create_connection(
                 lambda: connection,
@@ -229,8 +232,10 @@ class LeanClient:
         url = self._url.joinpath("v1", "health").with_query(None)
         message = print_request("GET", url, [("connection", "close")], None, host=self._host)
         connection = await self._connect(reserved=True)
-        exchange = Exchange(self._loop, connection, self._patience_of(self._timeouts.health_seconds))
-        connection.send(exchange, message, bodyless=False)
+        exchange = Exchange(self._loop, connection)
+        exchange.patience = self._patience_of(self._timeouts.health_seconds)
+        connection.write(message)
+        connection.expect(exchange, bodyless=False)
         try:
             await exchange.head()
             if not exchange.answered:
@@ -246,20 +251,18 @@ class LeanClient:
             connection.abort()
 
 
-class _Begun:
-    """A request on a connection that nobody waits for."""
+class _Begun(Exchange):
+    """A request on a connection that nobody waits for at first."""
 
-    __slots__ = ("_client", "_exchange", "_request")
+    __slots__ = ("client", "request")
 
-    def __init__(self, client: LeanClient, request: UpstreamRequest, exchange: Exchange) -> None:
-        self._client = client
-        self._request = request
-        self._exchange = exchange
+    client: LeanClient
+    request: UpstreamRequest
 
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head; if the connection was dead, on a new one."""
-        return await self._client.answer_to(self._request, self._exchange)
+        return await self.client.answer_to(self.request, self)
 
     def leave(self) -> None:
         """End the connection, unless all has come."""
-        self._exchange.close()
+        self.close()

@@ -6,43 +6,37 @@ answer is sent. Whatever is not one answer in one piece goes on in a task, as if
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from shapegate_proxy.held import LOOK_SECONDS
 from shapegate_proxy.observe import Decision
-from shapegate_proxy.relay import deliver_whole, relay_answer
-from shapegate_proxy.serving import Trail, bounded, still_proven, tell
+from shapegate_proxy.relay import head_to_send, relay_answer
+from shapegate_proxy.serving import Trail, bounded, new_request_id, still_proven, tell
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
 
     from shapegate_proxy.admissions import Admission
     from shapegate_proxy.electric import Begun, UpstreamAnswer
-    from shapegate_proxy.held import Hold
+    from shapegate_proxy.errors import Refused
     from shapegate_proxy.incoming import Ground, Responder
     from shapegate_proxy.services import Services
 
 
-def begin(services: Services, admission: Admission, responder: Responder, ground: Ground) -> Flight | None:
+def begin(services: Services, admission: Admission, ground: Ground) -> Flight | None:
     """Send a request to Electric now; None, and nothing is done, if anything has to be waited for.
 
     In doubt `serve` says what is wrong.
     """
-    if not still_proven(services, admission):
+    if not still_proven(services, admission, seconds=LOOK_SECONDS):
         return None
-    counted = services.limits.enter_now(admission.account)
-    if counted is None:
+    if not services.limits.admits_now(admission.account):
         return None
-    flight = Flight(services, admission, responder, ground, counted)
-    begun = None
-    try:
-        begun = services.electric.begin(admission.built, flight.deliver, flight.take_task)
-    finally:
-        if begun is None:
-            counted.__exit__(None, None, None)
-    if begun is None:
-        return None
-    flight.begin(begun)
-    return flight
+    begun = services.electric.begin(admission.built)
+    # What follows is done while Electric works; nothing else happens before.
+    return None if begun is None else Flight(services, admission, ground, begun)
 
 
 class Flight:
@@ -51,65 +45,60 @@ class Flight:
     __slots__ = (
         "_admission",
         "_begun",
-        "_counted",
         "_ground",
-        "_hold",
         "_over",
-        "_responder",
+        "_refusal",
         "_services",
+        "_started",
         "_trail",
     )
 
-    _begun: Begun
-    _hold: Hold
-    _trail: Trail
-
-    def __init__(
-        self,
-        services: Services,
-        admission: Admission,
-        responder: Responder,
-        ground: Ground,
-        counted: AbstractContextManager[None],
-    ) -> None:
+    def __init__(self, services: Services, admission: Admission, ground: Ground, begun: Begun) -> None:
+        """Count it: it was sent just now, and Electric's answer may be near."""
         self._services = services
         self._admission = admission
-        self._responder = responder
+        self._begun = begun
         self._ground: Ground | None = ground
         """None once it is answered, or a task has it."""
-        self._counted = counted
+        self._refusal: Callable[[], Refused] | None = None
+        """Says why it was ended, to its task."""
         self._over = False
         """Whether it is ended, or something sees to its end."""
+        self._started = time.monotonic()
+        self._trail: Trail | None = None
+        services.limits.count(admission.account)
+        begun.watch(self.deliver, self.take_task)
+        services.held.add_brief(self)
 
-    def begin(self, begun: Begun) -> None:
-        """Take note that it is sent."""
-        services, admission, proven = self._services, self._admission, self._admission.proven
-        self._begun, self._trail = begun, Trail()
-        self._trail.admit(admission)
-        seconds = proven.lifetime.ends - services.clock().timestamp()
-        self._hold = services.held.hold(session=proven.principal.session, seconds=seconds)
-        self._hold.begin(self.take_task)
-        self._responder.known()
+    @property
+    def session(self) -> str | None:
+        """The session of its token."""
+        return self._admission.proven.principal.session
+
+    def _known_trail(self) -> Trail:
+        if self._trail is None:
+            self._trail = Trail(started=self._started)
+        return self._trail
 
     def deliver(self, answer: UpstreamAnswer) -> None:
         """Send an answer that is all there; what cannot be sent so goes on in a task."""
-        ground, trail = self._ground, self._trail
+        ground, admission = self._ground, self._admission
         if ground is None:
             return
-        if not deliver_whole(
-            self._admission.built,
-            answer,
-            self._responder,
-            request_id=trail.request_id,
-            org_in_url=self._admission.org is not None,
-            progress=trail.progress,
-        ):
+        head = None
+        if ground.at_once:
+            head = head_to_send(admission.built, answer, org_in_url=admission.org is not None)
+        body = None if head is None else answer.take_whole()
+        if head is None or body is None:
             self.take_task()
             return
+        request_id = new_request_id()
+        ground.answer_now(answer.status, head, body, origin=admission.origin, request_id=request_id)
         self._ground, self._over = None, True
+        trail = self._trail = Trail(request_id, self._started)
+        trail.progress.deliver(answer.status, len(body))
         # Others may wait for their answers in this round of the loop.
-        services = self._services
-        services.held.loop.call_soon(self._land, ground, answer)
+        self._services.held.loop.call_soon(self._land, ground, answer)
 
     def _land(self, ground: Ground, answer: UpstreamAnswer) -> None:
         answer.close()
@@ -122,7 +111,15 @@ class Flight:
         """Go on in a task; may be called again."""
         ground, self._ground = self._ground, None
         if ground is not None:
-            ground.take_over(self._answer)
+            responder = ground.responder(self._admission.origin)
+            responder.known()
+            ground.take_over(partial(self._answer, responder))
+
+    def end(self, refusal: Callable[[], Refused]) -> None:
+        """Refuse it in its task, unless it is answered."""
+        if self._refusal is None:
+            self._refusal = refusal
+            self.take_task()
 
     def leave(self) -> None:
         """End it, unless it is over or a task works on it: the client went away."""
@@ -130,33 +127,43 @@ class Flight:
             return
         self._ground, self._over = None, True
         self._begun.leave()
-        self._trail.progress.aborted = True
+        self._known_trail().progress.aborted = True
         self._end(Decision.GONE, "gone")
 
     def _end(self, decision: Decision, code: str) -> None:
-        self._counted.__exit__(None, None, None)
-        self._hold.over()
-        tell(self._services, self._admission.built.method, self._trail, decision, code)
+        self._services.limits.uncount(self._admission.account)
+        self._services.held.discard_brief(self)
+        trail = self._known_trail()
+        trail.admit(self._admission)
+        tell(self._services, self._admission.built.method, trail, decision, code)
 
-    async def _answer(self) -> None:
+    async def _answer(self, responder: Responder) -> None:
         """Answer it as `serve` does."""
         self._over = True
-        services, method = self._services, self._admission.built.method
-        await bounded(services, method, self._responder, self._trail, self._relay())
+        trail = self._known_trail()
+        trail.admit(self._admission)
+        method = self._admission.built.method
+        await bounded(self._services, method, responder, trail, self._relay(responder, trail))
 
-    async def _relay(self) -> None:
-        admission, trail = self._admission, self._trail
+    async def _relay(self, responder: Responder, trail: Trail) -> None:
+        services, admission, proven = self._services, self._admission, self._admission.proven
+        seconds = proven.lifetime.ends - services.clock()
         try:
-            with self._counted:
-                async with self._hold:
-                    await relay_answer(
-                        admission.built,
-                        await self._begun.answer(),
-                        self._responder,
-                        request_id=trail.request_id,
-                        org_in_url=admission.org is not None,
-                        progress=trail.progress,
-                    )
+            if self._refusal is not None:
+                raise self._refusal()
+            async with services.held.hold(session=proven.principal.session, seconds=seconds):
+                services.held.discard_brief(self)
+                await relay_answer(
+                    admission.built,
+                    await self._begun.answer(),
+                    responder,
+                    request_id=trail.request_id,
+                    org_in_url=admission.org is not None,
+                    progress=trail.progress,
+                )
         except BaseException:
             self._begun.leave()  # It may have been ended before anybody waited for it.
             raise
+        finally:
+            services.held.discard_brief(self)
+            services.limits.uncount(admission.account)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.incoming import Ground, Incoming, Responder, UnderWay
     from shapegate_proxy.places import Places
-    from shapegate_proxy.printed_head import HeadPrinter
+    from shapegate_proxy.printed_head import ClientHead, HeadPrinter
 
 WAITING_BYTES_MAX: Final = 16 * 1024
 """How much is read of requests that wait behind the one under way."""
@@ -47,9 +47,9 @@ class FrontSettings:
     serve: Callable[[Incoming, Responder], Awaitable[None]]
     """Answers one request; raises nothing but cancellation."""
     admissions: Admissions
-    at_once: Callable[[Admission, Callable[[bytes], object]], bool]
-    """Sends the answer to a request that came before, if nothing has to be waited for."""
-    begin: Callable[[Admission, Responder, Ground], UnderWay | None]
+    at_once: Callable[[Admission, Callable[[bytes], object]], bool] | None
+    """Sends the answer to a request that came before, if it is there; None where none are kept."""
+    begin: Callable[[Admission, Ground], UnderWay | None]
     """Sends a request that came before to Electric, if nothing has to be waited for."""
     give: Callable[[], asyncio.Protocol]
     """Makes who takes a connection over."""
@@ -129,6 +129,11 @@ class Front(asyncio.Protocol):
             self._task.cancel()
 
     @property
+    def flying(self) -> bool:
+        """Whether a request is under way without the task, of which nobody tells `places`."""
+        return self._flight is not None and self._job is None
+
+    @property
     def _busy(self) -> bool:
         """Whether a request is under way."""
         return self._flight is not None or self._job is not None
@@ -161,8 +166,11 @@ class Front(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
-        if not self._buffer and data[-4:] == b"\r\n\r\n" and not self._busy and self._take_known(data):
-            return
+        if not self._buffer and self._flight is None and self._job is None and data[-4:] == b"\r\n\r\n":
+            # A head, perhaps, and that of a request that came before: few steps are made until it is sent on.
+            admission = self._settings.admissions.recall(head_digest(data))
+            if admission is not None and self._take_known(admission):
+                return
         waiting = self._waiting()
         self._buffer, self._read = waiting + data if waiting else data, 0
         if not self._busy:
@@ -171,14 +179,17 @@ class Front(asyncio.Protocol):
             self._reading_paused = True
             self.transport.pause_reading()
 
-    def _take_known(self, data: bytes) -> bool:
-        """Answer or begin a request whose head is all that came, if that head came before."""
-        admission = self._settings.admissions.recall(head_digest(data))
-        if admission is None or self._paused or self._closing:
+    def _take_known(self, admission: Admission, *, at_once: bool = True) -> bool:
+        """Answer a request that was admitted before, or send it on, if nothing has to be waited for."""
+        transport, settings = self.transport, self._settings
+        if self._paused or self._closing or transport is None or transport.is_closing():
             return False
-        if self.transport is None or self.transport.is_closing():
-            return False
-        return self._at_once(admission) or self._begin(admission)
+        if at_once and settings.at_once is not None and settings.at_once(admission, transport.write):
+            settings.places.end(self)
+            self._rest()
+            return True
+        self._flight = settings.begin(admission, self)
+        return self._flight is not None
 
     def _waiting(self) -> bytes:
         return self._buffer[self._read :] if self._read else self._buffer
@@ -213,14 +224,11 @@ class Front(asyncio.Protocol):
             origin = next(iter(plain.values("origin")), None)
             incoming = new_request(plain, digest=digest, peer=self._peer)
         else:
-            if not self._paused and not self._closing:
-                if at_once and self._at_once(admission):
-                    return True
-                if self._begin(admission):
-                    return True
+            if self._take_known(admission, at_once=at_once):
+                return True
             origin = admission.origin
             incoming = known_request(admission, head, settings.reader, digest=digest, peer=self._peer)
-        self.take_over(partial(settings.serve, incoming, FrontResponder(self, origin, settings.printer)))
+        self.take_over(partial(settings.serve, incoming, self.responder(origin)))
         return True
 
     def take_over(self, answering: Callable[[], Awaitable[None]]) -> None:
@@ -246,18 +254,24 @@ class Front(asyncio.Protocol):
             wanted = self._wanted = self._loop.create_future()
             await wanted
 
-    def _at_once(self, admission: Admission) -> bool:
-        transport = self.transport
-        if transport is None or not self._settings.at_once(admission, transport.write):
-            return False
-        self._settings.places.end(self)
-        self._rest()
-        return True
+    @property
+    def at_once(self) -> bool:
+        """Whether nothing that was sent before waits to be taken."""
+        return self.transport is not None and not self._paused and not self.transport.is_closing()
 
-    def _begin(self, admission: Admission) -> bool:
-        responder = FrontResponder(self, admission.origin, self._settings.printer)
-        self._flight = self._settings.begin(admission, responder, self)
-        return self._flight is not None
+    def answer_now(
+        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+    ) -> None:
+        """Send a whole answer; only if `at_once`."""
+        if self.transport is not None:
+            printer = self._settings.printer
+            self.transport.write(
+                printer.print_whole(status, head, body, origin=origin, request_id=request_id)
+            )
+
+    def responder(self, origin: str | None) -> FrontResponder:
+        """Make who answers a request of this connection."""
+        return FrontResponder(self, origin, self._settings.printer)
 
     def _give_away(self) -> None:
         """Let aiohttp speak from here on, and read what was not read."""

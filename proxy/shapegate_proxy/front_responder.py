@@ -79,11 +79,7 @@ class FrontResponder:
         await self._front.send(self._whole(status, head, body, request_id))
 
     def _whole(self, status: int, head: ClientHead, body: Chunk, request_id: str) -> bytes:
-        fields = head.fields_for(len(body))
-        if status == 304:
-            fields, body = head.fields, b""
-        printed = self._printer.print(status, fields, origin=self._origin, request_id=request_id)
-        return printed + body
+        return self._printer.print_whole(status, head, body, origin=self._origin, request_id=request_id)
 
     def known(self) -> None:
         self._front.keep_place()

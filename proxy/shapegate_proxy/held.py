@@ -6,7 +6,7 @@ import asyncio
 import math
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from shapegate_proxy.errors import GateStopping, InvalidToken
 
@@ -20,11 +20,10 @@ LOOK_SECONDS: Final = 1.0
 
 
 class Hold:
-    """One request under way: the block of `async with`, or from `begin` to `over`."""
+    """One request under way, for the block of `async with`."""
 
     __slots__ = (
         "_cancelling",
-        "_cut",
         "_held",
         "_refusal",
         "_task",
@@ -37,8 +36,6 @@ class Hold:
 
     def __init__(self, held: HeldRequests, session: str | None, ends_at: float) -> None:
         self._held = held
-        self._cut: Callable[[], object] | None = None
-        """Ends it; None while it is not under way."""
         self._task: asyncio.Task[object] | None = None
         self._cancelling = 0
         self._refusal: Callable[[], Refused] | None = None
@@ -53,33 +50,20 @@ class Hold:
         self.live = False
         """Whether it is a long poll or an event stream."""
 
-    def begin(self, cut: Callable[[], object]) -> None:
-        """Begin without a task: `cut` is called if it is ended, and has the block entered, which raises."""
-        self._cut = cut
-        self._held.add(self)
-
-    def over(self) -> None:
-        """Count as under way no more."""
-        self._cut = None
-        self._held.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
-
     async def __aenter__(self) -> Hold:
-        """Begin, or go on in a task; from now on it may be ended. Raises what ended it before."""
-        if self._refusal is not None:
-            self.over()
-            raise self._refusal()
+        """Begin; from now on it may be ended."""
         task = asyncio.current_task(self._held.loop)
         assert task is not None  # asyncio runs nothing outside of one
         self._task, self._cancelling = task, task.cancelling()
-        self.begin(task.cancel)
+        self._held.add(self)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, exc: BaseException | None, _: object) -> None:
         """Raise what ended it, if that is why its task was cancelled (as asyncio.timeout does)."""
         task, self._task = self._task, None
-        self.over()
+        self._held.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._refusal is None or task is None:
             return
         if task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
@@ -87,9 +71,9 @@ class Hold:
 
     def end(self, refusal: Callable[[], Refused]) -> None:
         """End it now; does nothing if that is under way."""
-        if self._refusal is None and self._cut is not None:
+        if self._refusal is None and self._task is not None:
             self._refusal = refusal
-            self._cut()
+            self._task.cancel()
 
     def end_in(self, seconds: float) -> None:
         """Let it end when its token does, which is so soon."""
@@ -97,16 +81,31 @@ class Hold:
             self._timer = self._held.loop.call_later(max(0.0, seconds), self.end, _expired)
 
 
+class Brief(Protocol):
+    """A request under way without a task, which is over before anybody looks, as a rule."""
+
+    @property
+    def session(self) -> str | None:
+        """The session of its token, by `jti`."""
+
+    def end(self, refusal: Callable[[], Refused]) -> None:
+        """End it now; does nothing if that is under way."""
+
+    def take_task(self) -> None:
+        """Go on in a task, which is held; may be called again."""
+
+
 class HeldRequests:
     """Every request under way at one gate."""
 
     def __init__(self) -> None:
         self._holds: set[Hold] = set()
+        self._brief: set[Brief] = set()
         self._draining = False
         self._none_left = asyncio.Event()
-        self._none_left.set()
+        """Set when that is so while the gate stops."""
         self._looks_at = math.inf
-        """When `_look` runs next; never while nothing is held."""
+        """When `_look` runs next; never while nothing is under way."""
 
     def hold(self, *, session: str | None, seconds: float) -> Hold:
         """Count a request as under way for the length of a block, at most for the life of its token.
@@ -122,32 +121,49 @@ class HeldRequests:
 
     def add(self, hold: Hold) -> None:
         """Count one as under way."""
-        if not self._holds:
-            self._none_left.clear()
         self._holds.add(hold)
-        now = self.loop.time()
-        if self._looks_at == math.inf:
-            self._looks_at = now + LOOK_SECONDS
-            self.loop.call_at(self._looks_at, self._look)
+        self._watch()
         if hold.ends_at <= self._looks_at:
-            hold.end_in(hold.ends_at - now)
+            hold.end_in(hold.ends_at - self.loop.time())
 
     def discard(self, hold: Hold) -> None:
         """Count one no more."""
         self._holds.discard(hold)
-        if not self._holds:
+        self._tell()
+
+    def add_brief(self, brief: Brief) -> None:
+        """Count one as under way whose token lasts longer than `LOOK_SECONDS`: within these it has a task."""
+        self._brief.add(brief)
+        if self._looks_at == math.inf:
+            self._watch()
+
+    def discard_brief(self, brief: Brief) -> None:
+        """Count one no more as under way without a task."""
+        self._brief.discard(brief)
+        if self._draining:
+            self._tell()
+
+    def _tell(self) -> None:
+        if self._draining and not self.count:
             self._none_left.set()
+
+    def _watch(self) -> None:
+        """See that somebody looks within `LOOK_SECONDS`."""
+        if self._looks_at == math.inf:
+            self._looks_at = self.loop.time() + LOOK_SECONDS
+            self.loop.call_at(self._looks_at, self._look)
 
     def _look(self) -> None:
         """Give a timer to those that end before the next look: most are over long before they need one."""
         now, self._looks_at = self.loop.time(), math.inf
-        if not self._holds:
+        if not self.count:
             return
-        self._looks_at = now + LOOK_SECONDS
+        self._watch()
         for hold in self._holds:
             if hold.ends_at <= self._looks_at:
                 hold.end_in(hold.ends_at - now)
-        self.loop.call_at(self._looks_at, self._look)
+        for brief in tuple(self._brief):
+            brief.take_task()
 
     def mark_live(self, hold: Hold, *, while_: Callable[[], bool]) -> None:
         """Say that Electric will hold the request; a gate that stops gives it back.
@@ -161,7 +177,7 @@ class HeldRequests:
     @property
     def count(self) -> int:
         """How many requests are under way."""
-        return len(self._holds)
+        return len(self._holds) + len(self._brief)
 
     @property
     def live_count(self) -> int:
@@ -171,13 +187,16 @@ class HeldRequests:
     @property
     def sessions(self) -> frozenset[str]:
         """The sessions that have requests under way."""
-        return frozenset(hold.session for hold in self._holds if hold.session is not None)
+        return frozenset(each.session for each in self._under_way() if each.session is not None)
+
+    def _under_way(self) -> tuple[Hold | Brief, ...]:
+        return (*self._holds, *self._brief)
 
     def end_sessions(self, sessions: Collection[str], refusal: Callable[[], Refused]) -> None:
         """End every request of these sessions; nothing more of them is written."""
-        for hold in tuple(self._holds):
-            if hold.session in sessions:
-                hold.end(refusal)
+        for each in self._under_way():
+            if each.session in sessions:
+                each.end(refusal)
 
     async def drain(self, *, finish_seconds: float) -> None:
         """Give live requests back, also those that still come; let the others finish in their time."""
@@ -187,9 +206,11 @@ class HeldRequests:
                 hold.end(GateStopping)
         with suppress(TimeoutError):
             async with asyncio.timeout(finish_seconds):
-                await self._none_left.wait()
-        for hold in self._holds:
-            hold.end(GateStopping)
+                while self.count:
+                    self._none_left.clear()
+                    await self._none_left.wait()
+        for each in self._under_way():
+            each.end(GateStopping)
 
 
 def _never() -> bool:

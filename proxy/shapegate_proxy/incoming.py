@@ -94,6 +94,18 @@ class Responder(Protocol):
 class Ground(Protocol):
     """The connection that a request came on, which may go on without a task at first."""
 
+    @property
+    def at_once(self) -> bool:
+        """Whether something may be sent `now`; see `Responder`."""
+
+    def answer_now(
+        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+    ) -> None:
+        """Send a whole answer; `origin` is the page that asks, if it may read the answer."""
+
+    def responder(self, origin: str | None) -> Responder:
+        """Make who answers the request by more than that."""
+
     def landed(self) -> None:
         """Take note that the request is answered."""
 

@@ -13,7 +13,8 @@ from shapegate_proxy.answer_head import FRAMES, read_head
 from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from shapegate_proxy.answer_head import AnswerHead
+    from shapegate_proxy.known_answers import KnownAnswers
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Of the heads before a body, interim ones included (SECURITY W-08)."""
@@ -27,9 +28,9 @@ class _Unreadable(Exception):
 
 
 class AnswerReader:
-    """Takes in what a connection brings; `begin` before each answer, `close` in the end.
+    """Takes in what a connection brings; `begin` before each answer but the first, `close` in the end.
 
-    `framing` is None until the head was read, and `status` and `headers` are there from then on.
+    `head` is None until it was read.
     """
 
     __slots__ = (
@@ -41,17 +42,15 @@ class AnswerReader:
         "_pieces",
         "_void_bytes",
         "complete",
-        "framing",
-        "headers",
+        "fresh",
+        "head",
         "keeps",
+        "known",
         "on_body",
-        "status",
     )
 
-    status: int
-    headers: Mapping[str, str]
-
-    def __init__(self) -> None:
+    def __init__(self, known: KnownAnswers) -> None:
+        self.known = known
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
         self.begin(bodyless=False)
@@ -60,11 +59,13 @@ class AnswerReader:
     def begin(self, *, bodyless: bool) -> None:
         """Expect an answer; `bodyless` says that it has no body, whatever it announces (HEAD)."""
         self._bodyless = bodyless
+        self.fresh = not bodyless
+        """Whether a whole answer that is `known` need not be fed."""
         self._left_over = self.complete = self.keeps = False
         self._head_bytes = self._void_bytes = 0
         self._fields: list[tuple[bytes, bytes]] = []
         """Lines of the head, or of trailers."""
-        self.framing: Framing | None = None
+        self.head: AnswerHead | None = None
 
     @property
     def touched(self) -> bool:
@@ -79,16 +80,23 @@ class AnswerReader:
         parser, size = self._parser, len(data)
         assert parser is not None
         try:
-            if self.framing is not None:
+            if self.head is not None:
                 self._void_bytes += size
                 parser.feed_data(data)
                 return self._void_bytes <= VOID_BYTES_MAX or bool(self._pieces)
+            first, self.fresh = self.fresh, False
             room = min(size, HEAD_BYTES_MAX - self._head_bytes)
             self._head_bytes += room
             parser.feed_data(data[:room])
+            if first and self.complete:
+                self._learn(data)
             return self._is_bounded() and (room == size or self.feed(data[room:]))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
+
+    def _learn(self, data: memoryview) -> None:
+        if self.head is not None:
+            self.known.learn(data, self.head, b"".join(self._pieces), keeps=self.keeps)
 
     def take(self) -> bytes:
         """Return what came of the body since it was last asked, which may be nothing."""
@@ -105,7 +113,7 @@ class AnswerReader:
         self._parser = None
 
     def _is_bounded(self) -> bool:
-        return self.framing is not None or (self._head_bytes < HEAD_BYTES_MAX and not self._pieces)
+        return self.head is not None or (self._head_bytes < HEAD_BYTES_MAX and not self._pieces)
 
     # What the parser calls; an exception stops it.
 
@@ -126,7 +134,7 @@ class AnswerReader:
         if status < 200:
             return
         head = read_head(status, fields, modern=parser.get_http_version() == "1.1")
-        self.status, self.headers, self.framing = status, head.headers, head.framing
+        self.head = head
         if self._bodyless:
             self.complete = True
         if self._bodyless or status in (204, 304):
@@ -137,9 +145,9 @@ class AnswerReader:
         assert parser is not None
         if self._fields and any(name.decode("ascii").lower() in FRAMES for name, _ in self._fields):
             raise _Unreadable  # A trailer is dropped, but for one that says anew where the body ends.
-        if self.framing is not None:
+        if self.head is not None:
             self.complete = True
-            sure = self.framing is not Framing.FAULTY and not self._left_over
+            sure = self.head.framing is not Framing.FAULTY and not self._left_over
             self.keeps = sure and parser.should_keep_alive()
         elif self._pieces:
             raise _Unreadable

@@ -17,6 +17,7 @@ from shapegate_proxy.lean_framing import Framing
 if TYPE_CHECKING:
     import socket
 
+    from shapegate_proxy.known_answers import KnownAnswers
     from shapegate_proxy.lean_exchange import Exchange
 
 READ_BYTES: Final = 96 * 1024
@@ -54,13 +55,13 @@ class Connection(asyncio.BufferedProtocol):
         "closed",
     )
 
-    def __init__(self, pool: Pool, sock: socket.socket, buffer: memoryview) -> None:
+    def __init__(self, pool: Pool, sock: socket.socket, buffer: memoryview, known: KnownAnswers) -> None:
         self._pool = pool
         self._socket = sock
         self._buffer = buffer
         self._view = buffer
         """What of it the next read may fill."""
-        self._reader = AnswerReader()
+        self._reader = AnswerReader(known)
         self._exchange: Exchange | None = None
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
@@ -68,14 +69,19 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the pool and the exchange call.
 
-    def send(self, exchange: Exchange, message: bytes, *, bodyless: bool) -> None:
-        """Begin an exchange on a clean connection; `bodyless` says that its answer has no body (HEAD)."""
+    def write(self, message: bytes) -> None:
+        """Send a request on a clean connection; `expect` follows before the event loop goes on."""
+        if not self.closed and self._transport is not None:
+            self._transport.write(message)
+
+    def expect(self, exchange: Exchange, *, bodyless: bool) -> None:
+        """Bring the answer to what was written; `bodyless` says that it has no body (HEAD)."""
         if self.closed or self._transport is None:
             exchange.finish(End.UNANSWERED)
             return
-        self._exchange, self._view = exchange, self._buffer
-        self._reader.begin(bodyless=bodyless)
-        self._transport.write(message)
+        self._exchange = exchange
+        if bodyless:
+            self._reader.begin(bodyless=True)
 
     def quiet(self) -> bool:
         """Say whether an unused connection is as it was left: neither ended nor spoken to.
@@ -116,15 +122,25 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None:
             self.abort()
             return
-        readable = reader.feed(self._buffer[:nbytes])
-        if not exchange.answered and reader.framing is not None:
-            exchange.answer(reader.status, reader.headers, framed=reader.framing is Framing.SAID)
+        data = self._buffer[:nbytes]
+        whole = reader.known.recall(data) if reader.fresh else None
+        if whole is not None:
+            known, body = whole
+            self._exchange = None
+            exchange.take_whole_answer(known.head, body)
+            self._end_exchange(keeps=known.keeps)
+            return
+        readable = reader.feed(data)
+        if not exchange.answered and reader.head is not None:
+            exchange.take_head(reader.head)
         if piece := reader.take():
             exchange.push(piece)
             if not exchange.waiting_bytes:
                 self._view = self._buffer
         if reader.complete:
-            self._finish(exchange, keeps=readable and reader.keeps)
+            self._exchange = None
+            exchange.finish(End.WHOLE)
+            self._end_exchange(keeps=readable and reader.keeps)
         elif not readable:
             self._lose(End.CUT)
         elif exchange.full and not exchange.paused and self._transport is not None:
@@ -134,24 +150,25 @@ class Connection(asyncio.BufferedProtocol):
             exchange.linger()
 
     def eof_received(self) -> None:
-        reader = self._reader
-        self._lose(End.WHOLE if reader.framing is Framing.CLOSE else self._cut())
+        head = self._reader.head
+        until_now = head is not None and head.framing is Framing.CLOSE
+        self._lose(End.WHOLE if until_now else self._cut())
 
     def connection_lost(self, _exc: Exception | None, /) -> None:
         self._lose(self._cut())
 
     # What follows from it.
 
-    def _finish(self, exchange: Exchange, *, keeps: bool) -> None:
-        """End the exchange well, and keep the connection if nothing is left on it."""
-        self._exchange = None
+    def _end_exchange(self, *, keeps: bool) -> None:
+        """Keep the connection after an answer, if nothing is left on it."""
         transport = self._transport
         assert transport is not None
         if keeps and not transport.is_closing() and not transport.get_write_buffer_size():
+            self._view = self._buffer
+            self._reader.begin(bodyless=False)
             self._pool.keep(self)
         else:
             self._lose(End.WHOLE)
-        exchange.finish(End.WHOLE)
 
     def _cut(self) -> End:
         return End.CUT if self._reader.touched else End.UNANSWERED

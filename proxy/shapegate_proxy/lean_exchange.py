@@ -9,11 +9,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
+from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Mapping
 
+    from shapegate_proxy.answer_head import AnswerHead
     from shapegate_proxy.electric import Chunk, Deliver, Sink
     from shapegate_proxy.lean_deadlines import Deadlines
 
@@ -53,7 +55,6 @@ class Exchange:
     __slots__ = (
         "_line",
         "_loop",
-        "_patience",
         "_pieces",
         "_stuck",
         "_waiter",
@@ -62,6 +63,7 @@ class Exchange:
         "end",
         "framed",
         "headers",
+        "patience",
         "paused",
         "sink",
         "status",
@@ -72,10 +74,9 @@ class Exchange:
     headers: Mapping[str, str]
     framed: bool
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, line: Line, patience: Deadlines[Exchange]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, line: Line) -> None:
         self._loop = loop
         self._line: Line | None = line
-        self._patience = patience
         self._pieces: list[bytes] = []
         self._stuck: Callable[[], None] | None = None
         """Whom to tell that the answer has to be waited for, while nobody does."""
@@ -84,6 +85,8 @@ class Exchange:
         self.deliver: Deliver | None = None
         """Whom to give the answer if it is all there before it is asked for."""
         self.end: End | None = None
+        self.patience: Deadlines[Exchange] | None = None
+        """How long who waits waits; given before anybody does."""
         self.paused = False
         self.sink: Sink | None = None
         self.waiting_bytes = 0
@@ -99,15 +102,16 @@ class Exchange:
         return self.waiting_bytes > WAITING_BYTES_MAX or len(self._pieces) > PIECES_MAX
 
     def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Until somebody waits, give the answer to `deliver` if it comes in one piece, else call `stuck`."""
+        """Until somebody waits, give the answer to `deliver` if it comes in one piece, else call `stuck`.
+
+        Who is called sees to it that somebody waits before long: until then nothing is bounded.
+        """
         self.deliver, self._stuck = deliver, stuck
-        self._patience.start(self)
 
     def unwatch(self) -> None:
         """Call nobody: who asked waits from now on, or is gone."""
         if self._stuck is not None:
             self.deliver = self._stuck = None
-            self._patience.stop(self)
 
     def linger(self) -> None:
         """Take note that a read is over, and the answer is not."""
@@ -175,18 +179,24 @@ class Exchange:
             self.finish(End.SILENT)
             line.abort()
 
-    def answer(self, status: int, headers: Mapping[str, str], *, framed: bool) -> None:
+    def take_head(self, head: AnswerHead) -> None:
         """Take in the head."""
-        self.status, self.headers, self.framed = status, headers, framed
+        self.status, self.headers, self.framed = head.status, head.headers, head.framing is Framing.SAID
         self.answered = True
         self._wake()
+
+    def take_whole_answer(self, head: AnswerHead, body: bytes) -> None:
+        """Take in an answer that is all there, which its head says."""
+        self.status, self.headers, self.framed = head.status, head.headers, True
+        self.answered = True
+        self._pieces.append(body)
+        self.finish(End.WHOLE)
 
     def push(self, piece: bytes) -> None:
         """Take in bytes of the body."""
         waiter, sink = self._waiter, self.sink
         if sink is not None and waiter is not None and not waiter.done() and sink(piece):
-            self._patience.stop(self)
-            self._patience.start(self)
+            self._wait_anew()
             return
         self._pieces.append(piece)
         self.waiting_bytes += len(piece)
@@ -198,7 +208,7 @@ class Exchange:
         self.end = end
         waiter, deliver, stuck = self._waiter, self.deliver, self._stuck
         if stuck is not None and deliver is not None:
-            self.unwatch()
+            self.deliver = self._stuck = None
             if end is End.WHOLE:
                 deliver(self)
             else:
@@ -230,9 +240,15 @@ class Exchange:
 
     async def _progress(self) -> None:
         waiter = self._waiter = self._loop.create_future()
-        self._patience.start(self)
+        self._wait_anew()
         try:
             await waiter
         finally:
             self._waiter = None
-            self._patience.stop(self)
+            if self.patience is not None:
+                self.patience.stop(self)
+
+    def _wait_anew(self) -> None:
+        assert self.patience is not None  # who waits gave it before
+        self.patience.stop(self)
+        self.patience.start(self)

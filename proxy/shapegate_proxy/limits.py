@@ -34,7 +34,7 @@ RETRY_SECONDS_MAX: Final = 300
 Owner = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Account:
     """Whom a request is counted for, and as what."""
 
@@ -52,6 +52,8 @@ class Account:
     """Whether Electric reads from Postgres for it: at the start of a log, and for a subset."""
     at_once: bool
     """Whether it is over soon: neither live nor a subset."""
+    noted_until: float = -math.inf
+    """Until when the shape need not be noted again, on the clock of the limits, which sets it."""
 
 
 def account(confined: ConfinedRequest) -> Account:
@@ -130,34 +132,36 @@ class Limits:
         """Say, counting nothing, whether a request is surely let in: its shape was noted lately."""
         settings, requests = self._settings, self._requests
         return (
-            account.at_once
+            account.noted_until > self._monotonic()
+            and account.at_once
             and requests.get(account.owner, 0) < settings.requests_per_principal
             and requests.get(account.org, 0) < settings.requests_per_org
             and (not account.initial or self._initial.get(account.org, 0) < settings.initial_per_org)
-            and self._was_noted(account, now=self._monotonic())
         )
 
-    def enter_now(self, account: Account) -> AbstractContextManager[None] | None:
-        """Count a request as `enter` and `admit` do if it is surely let in, else None."""
-        if not self.admits_now(account):
-            return None
+    def count(self, account: Account) -> None:
+        """Count a request, as `enter` and `admit` do, that `admits_now` said is let in; `uncount` follows."""
+        requests = self._requests
+        requests[account.owner] = requests.get(account.owner, 0) + 1
+        requests[account.org] = requests.get(account.org, 0) + 1
         if account.initial:
-            return _Counted(
-                (self._requests, account.owner), (self._requests, account.org), (self._initial, account.org)
-            )
-        return _Counted((self._requests, account.owner), (self._requests, account.org))
+            self._initial[account.org] = self._initial.get(account.org, 0) + 1
 
-    def _was_noted(self, account: Account, *, now: float) -> bool:
-        """Say whether the shape was noted lately for both, so that it need not be noted now."""
-        since = now - RENEWED_SECONDS
-        return (
-            self._shapes_of_principals.noted_at(account.shapes_owner, account.shape) > since
-            and self._shapes_of_orgs.noted_at(account.org, account.shape) > since
-        )
+    def uncount(self, account: Account) -> None:
+        """Count it no more."""
+        _take_one(self._requests, account.owner)
+        _take_one(self._requests, account.org)
+        if account.initial:
+            _take_one(self._initial, account.org)
 
     def _count_shape(self, account: Account) -> None:
         now = self._monotonic()
-        if self._was_noted(account, now=now):
+        noted_at = min(
+            self._shapes_of_principals.noted_at(account.shapes_owner, account.shape),
+            self._shapes_of_orgs.noted_at(account.org, account.shape),
+        )
+        account.noted_until = noted_at + RENEWED_SECONDS
+        if account.noted_until > now:
             return
         own_max = account.shapes_max
         if own_max is None:
@@ -174,6 +178,7 @@ class Limits:
                 )
         self._shapes_of_principals.note(account.shapes_owner, account.shape, now=now)
         self._shapes_of_orgs.note(account.org, account.shape, now=now)
+        account.noted_until = now + RENEWED_SECONDS
 
 
 def _owner(principal: Principal) -> Owner:
@@ -195,11 +200,15 @@ class _Counted:
 
     def __exit__(self, *_exc: object) -> None:
         for counter, owner in self._counted:
-            left = counter[owner] - 1
-            if left:
-                counter[owner] = left
-            else:
-                del counter[owner]
+            _take_one(counter, owner)
+
+
+def _take_one(counter: Counter[Owner], owner: Owner) -> None:
+    left = counter[owner] - 1
+    if left:
+        counter[owner] = left
+    else:
+        del counter[owner]
 
 
 class RecentShapes:

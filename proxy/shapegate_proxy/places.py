@@ -40,7 +40,11 @@ class Files(Protocol):
 class Places:
     """Who has a place, and who of them idles."""
 
-    def __init__(self, places_max: int, files: Files) -> None:
+    def __init__(
+        self, places_max: int, files: Files, *, busy: Callable[[Connected], bool] = lambda _: False
+    ) -> None:
+        """`busy` may say of one that seems to idle that it does not: nobody told, since it will soon."""
+        self._busy = busy
         self._places_max = places_max
         self._files = files
         files.lend(self._made_room)
@@ -61,10 +65,12 @@ class Places:
 
     def _made_room(self) -> bool:
         """Close a connection that nobody waits at; so idle ones keep nobody out, whoever opened them."""
-        longest = next(iter(self._idle), None)
-        if longest is None:
+        while (longest := next(iter(self._idle), None)) is not None:
+            del self._idle[longest]
+            if not self._busy(longest):
+                break
+        else:
             return False
-        del self._idle[longest]
         if longest.transport is not None:
             longest.transport.abort()
         return True

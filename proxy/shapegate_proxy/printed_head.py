@@ -12,6 +12,8 @@ from shapegate_proxy import answers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from shapegate_proxy.electric import Chunk
+
 _STATUS: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ENDS_A_LINE: Final = frozenset("\r\n\0")
 
@@ -27,10 +29,6 @@ class ClientHead:
         self.fields = print_fields(headers)
         self.framed = "content-length" in headers
         """Whether they say how long the body is."""
-
-    def fields_for(self, body_bytes: int) -> str:
-        """Return the lines for a whole body of this length, which they tell then in any case."""
-        return self.fields if self.framed else f"{self.fields}content-length: {body_bytes}\r\n"
 
 
 class HeadPrinter:
@@ -48,6 +46,17 @@ class HeadPrinter:
         headers = {**answers.cors_headers(origin, self._origins), **answers.plain_headers("")}
         del headers["x-request-id"]
         return print_fields(headers)
+
+    def print_whole(
+        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+    ) -> bytes:
+        """Print a whole answer; it says how long its body is in any case."""
+        fields = head.fields
+        if status == 304:
+            body = b""
+        elif not head.framed:
+            fields = f"{fields}content-length: {len(body)}\r\n"
+        return self.print(status, fields, origin=origin, request_id=request_id) + body
 
     def print(
         self, status: int, fields: str, *, origin: str | None, request_id: str, chunked: bool = False

@@ -31,9 +31,10 @@ class ProvenToken:
         """Say whether the issuer still has the key. Raises KeysUnavailable if nobody knows."""
         return await self.keys.find(self.kid) is self.key
 
-    def counts(self, now: float) -> bool:
-        """Say, without asking anybody, whether it is sure that the token counts at an instant."""
-        return self.lifetime.holds(now) and self.keys.peek(self.kid) is self.key
+    def counts(self, now: float, *, seconds: float = 0.0) -> bool:
+        """Say, without asking anybody, whether it is sure that the token counts now, and for so long."""
+        life = self.lifetime
+        return life.begins <= now < life.ends - seconds and self.keys.peek(self.kid) is self.key
 
 
 class ProvenTokens:

@@ -57,6 +57,11 @@ class Progress:
         """Take note that the head is given to the responder now."""
         self.status, self.head_at = status, time.monotonic()
 
+    def deliver(self, status: int, body_bytes: int) -> None:
+        """Take note that the whole answer was sent, before anybody who waits for it was woken."""
+        self.begin(status)
+        self.body_bytes, self.delivered = body_bytes, True
+
 
 async def relay(
     client: UpstreamClient,
@@ -74,9 +79,11 @@ async def relay(
     """
 
     def deliver(answer: UpstreamAnswer) -> None:
-        progress.delivered = deliver_whole(
-            built, answer, responder, request_id=request_id, org_in_url=org_in_url, progress=progress
-        )
+        head = head_to_send(built, answer, org_in_url=org_in_url) if responder.at_once else None
+        body = None if head is None else answer.take_whole()
+        if head is not None and body is not None:
+            responder.answer_now(answer.status, head, body, request_id=request_id)
+            progress.deliver(answer.status, len(body))
 
     answer = await client.ask(built, deliver)
     await relay_answer(
@@ -84,29 +91,15 @@ async def relay(
     )
 
 
-def deliver_whole(
-    built: UpstreamRequest,
-    answer: UpstreamAnswer,
-    responder: Responder,
-    *,
-    request_id: str,
-    org_in_url: bool,
-    progress: Progress,
-) -> bool:
-    """Send what is all there at the moment it is; False, and nothing is sent, if `relay_answer` has to."""
-    if answer.status not in SHOWN or not responder.at_once:
-        return False
+def head_to_send(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -> ClientHead | None:
+    """Choose what the client gets of the head of an answer; None if `relay_answer` has to."""
+    status = answer.status
     try:
-        head = _head(built, answer, org_in_url=org_in_url)
+        if status == 200 and answer.framed:
+            return client_head(status, answer.headers, org_in_url=org_in_url, sse=built.sse)
+        return _head(built, answer, org_in_url=org_in_url) if status in SHOWN else None
     except Refused:
-        return False
-    body = answer.take_whole()
-    if body is None:
-        return False
-    responder.answer_now(answer.status, head, body, request_id=request_id)
-    progress.begin(answer.status)
-    progress.body_bytes = len(body)
-    return True
+        return None
 
 
 async def relay_answer(

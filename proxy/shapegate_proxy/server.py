@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.admissions import Admission, Admissions
     from shapegate_proxy.incoming import Ground, Incoming, Responder, UnderWay
+    from shapegate_proxy.places import Connected
     from shapegate_proxy.printed_head import HeadPrinter
 
 
@@ -41,8 +42,8 @@ class ServePlain:
     admissions: Admissions
     printer: HeadPrinter
     serve: Callable[[Incoming, Responder], Awaitable[None]]
-    at_once: Callable[[Admission, Callable[[bytes], object]], bool]
-    begin: Callable[[Admission, Responder, Ground], UnderWay | None]
+    at_once: Callable[[Admission, Callable[[bytes], object]], bool] | None
+    begin: Callable[[Admission, Ground], UnderWay | None]
 
 
 BACKLOG: Final = 4_096
@@ -150,7 +151,7 @@ class _Server(web.Server):
         self._settings = settings
         self._handle = app.request_handler
         self._log = log
-        self._places = Places(settings.connections_max, files)
+        self._places = Places(settings.connections_max, files, busy=_flying)
         self._fronts: set[Front] = set()
         self._front = None if plain is None else self._front_settings(plain)
 
@@ -224,3 +225,7 @@ class _Server(web.Server):
             # connection, an Authorization too; so there is none.
             response.force_close()
         return response
+
+
+def _flying(connected: Connected) -> bool:
+    return isinstance(connected, Front) and connected.flying

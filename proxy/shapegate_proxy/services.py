@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
     from ipaddress import IPv4Network, IPv6Network
 
     from yarl import URL
@@ -54,5 +53,5 @@ class Services:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     audit: AuditLog
     readiness: Readiness
-    clock: Callable[[], datetime]
-    """The present, aware and in UTC."""
+    clock: Callable[[], float]
+    """The present, in seconds since 1970."""

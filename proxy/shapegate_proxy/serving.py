@@ -62,9 +62,9 @@ class Trail:
 
     __slots__ = ("admission", "asked", "principal", "progress", "request_id", "started")
 
-    def __init__(self, request_id: str | None = None) -> None:
+    def __init__(self, request_id: str | None = None, started: float | None = None) -> None:
         self.request_id = request_id or new_request_id()
-        self.started = time.monotonic()
+        self.started = time.monotonic() if started is None else started
         self.principal: Principal | None = None
         self.asked: ShapeRequest | None = None
         self.admission: Admission | None = None
@@ -119,13 +119,14 @@ async def bounded(
         tell(services, method, trail, decision, code)
 
 
-def still_proven(services: Services, admission: Admission) -> bool:
-    """Say, without asking anybody, whether it is sure that a token counts that was proven before.
+def still_proven(services: Services, admission: Admission, *, seconds: float = 0.0) -> bool:
+    """Say, without asking anybody, whether it is sure that a token counts now that was proven before.
 
-    Its times, its key and its session are looked at on each use (SECURITY J-14, J-15).
+    Its times, its key and its session are looked at on each use (SECURITY J-14, J-15). A token that ends
+    within so many `seconds` does not count.
     """
     proven = admission.proven
-    return proven.counts(services.clock().timestamp()) and services.sessions.believes(proven.principal)
+    return proven.counts(services.clock(), seconds=seconds) and services.sessions.believes(proven.principal)
 
 
 def serve_at_once(services: Services, admission: Admission, send: Callable[[bytes], object]) -> bool:
@@ -139,10 +140,11 @@ def serve_at_once(services: Services, admission: Admission, send: Callable[[byte
     if not still_proven(services, admission) or not services.limits.admits_now(admission.account):
         return False
     request_id, head = new_request_id(), kept.head(org_in_url=admission.org is not None)
-    printed = services.printer.print(
-        kept.status, head.fields_for(len(kept.body)), origin=admission.origin, request_id=request_id
+    send(
+        services.printer.print_whole(
+            kept.status, head, kept.body, origin=admission.origin, request_id=request_id
+        )
     )
-    send(printed + kept.body)
     # The client waits for nothing of what follows.
     trail = Trail(request_id)
     trail.admit(admission)
@@ -156,7 +158,7 @@ async def _answer(services: Services, incoming: Incoming, responder: Responder, 
         raise RequestTooLong(f"The request target is longer than {TARGET_CHARS_MAX} characters")
     if not incoming.http_1_1:
         raise VersionNotSupported("Shapes are served over HTTP/1.1 only")
-    now = services.clock().timestamp()
+    now = services.clock()
     admission = incoming.admission
     if admission is not None and not admission.proven.counts(now):
         admission = None

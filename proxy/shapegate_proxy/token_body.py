@@ -46,10 +46,6 @@ class Lifetime:
         if self.begins > now:
             raise ExpiredToken("The token is not valid yet")
 
-    def holds(self, now: float) -> bool:
-        """Say whether the token counts at an instant."""
-        return self.begins <= now < self.ends
-
 
 def read_lifetime(claims: Mapping[str, object], config: IssuerConfig) -> Lifetime:
     """Read `exp`, `nbf` and `iat`. Raises InvalidToken, also if `exp` lies too long after `iat`."""

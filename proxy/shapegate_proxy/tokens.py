@@ -23,7 +23,6 @@ from shapegate_proxy.unverified import UnverifiedToken, parse_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from shapegate_proxy.config import IssuerConfig
     from shapegate_proxy.keys import KeySource, VerificationKey
@@ -70,7 +69,7 @@ class Verifier:
         self,
         issuers: Sequence[TrustedIssuer],
         *,
-        clock: Callable[[], datetime],
+        clock: Callable[[], float],
         proven: ProvenTokens | None = None,
     ) -> None:
         self._issuers = issuers
@@ -100,7 +99,7 @@ class Verifier:
         if not await proven.stands():
             self._proven.forget(token)
             return None
-        proven.lifetime.check(self._clock().timestamp())
+        proven.lifetime.check(self._clock())
         return proven
 
     async def prove(self, token: str) -> ProvenToken:
@@ -142,7 +141,7 @@ class Verifier:
             raise InvalidToken("The token is signed with a key or an algorithm that is not accepted")
         _check_signature(token, key, issuer.config)
         lifetime = read_lifetime(unverified.claims, issuer.config)
-        lifetime.check(self._clock().timestamp())
+        lifetime.check(self._clock())
         return ProvenToken(
             principal=_principal(unverified, issuer, lifetime),
             lifetime=lifetime,

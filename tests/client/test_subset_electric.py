@@ -85,7 +85,7 @@ async def gated(database_url: str, folder: Path) -> AsyncIterator[str]:
             policy_path=policy,
             port=0,
         )
-        async with open_proxy(config, load_policy(config), observer=Recorder(), clock=lambda: NOW) as url:
+        async with open_proxy(config, load_policy(config), observer=Recorder(), clock=NOW.timestamp) as url:
             yield str(url)
 
 

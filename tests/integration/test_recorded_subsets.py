@@ -78,7 +78,9 @@ async def gate_url(create_session_database: CreateDatabase, open_folder: Path) -
             policy_path=policy,
             port=0,
         )
-        async with open_proxy(config, load_policy(config), observer=Recorder(), clock=lambda: NOW) as running:
+        async with open_proxy(
+            config, load_policy(config), observer=Recorder(), clock=NOW.timestamp
+        ) as running:
             yield running
 
 

@@ -127,8 +127,8 @@ class Gate:
 class Clock:
     now: datetime = NOW
 
-    def __call__(self) -> datetime:
-        return self.now
+    def __call__(self) -> float:
+        return self.now.timestamp()
 
 
 @dataclass

@@ -314,9 +314,7 @@ class Scene:
 
     def flight(self) -> Flight:
         """Find the one request under way without a task."""
-        (hold,) = self.services.held._holds
-        assert hold._task is None
-        found = hold._cut.__self__  # type: ignore[union-attr]  # a bound method
+        (found,) = self.services.held._brief
         assert isinstance(found, Flight)
         return found
 
@@ -329,7 +327,13 @@ class Scene:
     @property
     def flying(self) -> int:
         """How many requests are under way without a task."""
-        return sum(hold._task is None for hold in self.services.held._holds)
+        return len(self.services.held._brief)
+
+    async def looked_at(self) -> None:
+        """Wait until what is under way has a task, since it was looked at, and the task waits."""
+        async with asyncio.timeout(SECONDS):
+            while not self.left().get("patience"):  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(0)
 
     def revoke(self, session: str = SESSION) -> None:
         """End a session, as whoever looks up sessions does."""

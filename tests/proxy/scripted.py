@@ -134,12 +134,16 @@ class ScriptedBegun:
     """One request that was begun: the test calls `deliver`, or `stick` and answers then."""
 
     asked: Asked
-    _deliver: Deliver | None
-    _stuck: Callable[[], None] | None
+    _deliver: Deliver | None = None
+    _stuck: Callable[[], None] | None = None
     taken_in_hand: bool = False
     """Whether somebody waits for the answer."""
     left: bool = False
     stuck: bool = False
+
+    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
+        """Call one of them."""
+        self._deliver, self._stuck = deliver, stuck
 
     def deliver(self, body: bytes, **changes: object) -> ScriptedAnswer:
         """Give an answer that is all there to whoever is called, or else to whoever waits."""
@@ -183,14 +187,12 @@ class ScriptedClient:
     begun: list[ScriptedBegun] | None = None
     """What was begun; without it everybody has to ask."""
 
-    def begin(
-        self, request: UpstreamRequest, deliver: Deliver, stuck: Callable[[], None]
-    ) -> ScriptedBegun | None:
+    def begin(self, request: UpstreamRequest) -> ScriptedBegun | None:
         if self.begun is None:
             return None
         asked = Asked(request, asyncio.get_running_loop().create_future())
         self.asked.append(asked)
-        self.begun.append(ScriptedBegun(asked, deliver, stuck))
+        self.begun.append(ScriptedBegun(asked))
         return self.begun[-1]
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:

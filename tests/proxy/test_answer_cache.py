@@ -373,7 +373,9 @@ class Watcher:
     def __init__(self, cached: Cached, asked: UpstreamRequest = START) -> None:
         self.answers: list[UpstreamAnswer] = []
         self.stuck = 0
-        self.begun = cached.cache.begin(asked, self.answers.append, self.wait)
+        self.begun = cached.cache.begin(asked)
+        if self.begun is not None:
+            self.begun.watch(self.answers.append, self.wait)
 
     def wait(self) -> None:
         self.stuck += 1

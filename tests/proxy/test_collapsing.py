@@ -552,9 +552,10 @@ class Watcher:
         self.takes = takes
         self.bodies: list[bytes | None] = []
         self.stuck = 0
-        found = callers.collapsing.begin(request(), self.deliver, self.wait)
+        found = callers.collapsing.begin(request())
         assert found is not None
         self.begun = found
+        found.watch(self.deliver, self.wait)
 
     def deliver(self, answer: UpstreamAnswer) -> None:
         body = answer.take_whole() if self.takes else None
@@ -609,6 +610,23 @@ async def test_who_is_called_and_cannot_take_waits_for_the_same() -> None:
     assert await body_of(await watcher.begun.answer()) == b"[]"
 
 
+async def test_P_27_as_soon_as_anybody_waits_the_exchange_is_waited_for() -> None:
+    callers, begun = beginning()
+    watching = [Watcher(callers), Watcher(callers)]
+    await ticks()
+    taken = [begun[0].taken_in_hand]  # as long as nobody does, nothing bounds how long Electric keeps silent
+    waiting = [asyncio.create_task(_rest(each)) for each in watching]
+    await ticks()
+    assert [*taken, begun[0].taken_in_hand] == [False, True]
+    begun[0].deliver(b"[]")
+    assert [await body for body in waiting] == [b"[]"] * 2
+    assert callers.collapsing.running == 0
+
+
+async def _rest(watcher: Watcher) -> bytes:
+    return await body_of(await watcher.begun.answer())
+
+
 async def test_what_is_not_whole_all_who_began_wait_for() -> None:
     callers, begun = beginning()
     watching = [Watcher(callers), Watcher(callers)]
@@ -616,7 +634,7 @@ async def test_what_is_not_whole_all_who_began_wait_for() -> None:
     answer = begun[0].asked.answer(b"[")
     await ticks()
     assert [(each.bodies, each.stuck) for each in watching] == [([], 1)] * 2
-    assert callers.collapsing.begin(request(), watching[0].deliver, watching[0].wait) is None
+    assert callers.collapsing.begin(request()) is None
     reading = [asyncio.create_task(body_of(await each.begun.answer())) for each in watching]
     answer.send(b"]", b"")
     assert [await body for body in reading] == [b"[]"] * 2
@@ -676,5 +694,5 @@ async def test_close_is_a_fault_to_all_who_began(stuck: bool) -> None:
 
 async def test_what_cannot_be_begun_is_nobodys() -> None:
     callers = Callers()
-    assert callers.collapsing.begin(request(), lambda _: None, lambda: None) is None
+    assert callers.collapsing.begin(request()) is None
     assert (callers.collapsing.running, callers.collapsing._joinable) == (0, {})

@@ -70,7 +70,13 @@ class Client:
     def at_once(self) -> bool:
         return not self.paused and not self.lost
 
-    def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
+    def responder(self, origin: str | None) -> Client:
+        assert origin is None
+        return self
+
+    def answer_now(
+        self, status: int, head: ClientHead, body: Chunk, *, request_id: str, origin: str | None = None
+    ) -> None:
         assert self.at_once
         self.answers += 1
         self.sent.append(bytes(body))
@@ -142,7 +148,7 @@ def admission(user: str) -> Admission:
     proven = SimpleNamespace(
         principal=confined.principal,
         lifetime=SimpleNamespace(ends=NOW.timestamp() + 300),
-        counts=lambda _now: True,
+        counts=lambda _now, **_seconds: True,
     )
     return SimpleNamespace(  # type: ignore[return-value]  # no more is looked at here
         proven=proven,
@@ -191,7 +197,7 @@ class Stage:
         client = self.clients[number % len(self.clients)] if self.clients else None
         if step == "ask":
             client = Client()
-            client.flight = flights.begin(self.services, self.admissions[number % 2], client, client)
+            client.flight = flights.begin(self.services, self.admissions[number % 2], client)
             if client.flight is not None:
                 self.begun += 1
                 self.clients.append(client)

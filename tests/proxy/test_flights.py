@@ -210,12 +210,30 @@ def test_P_46_I_21_a_request_ends_with_its_token(
         scene.clock.now = NOW + timedelta(seconds=309.9)
         client.send(head())
         upstream, _ = await scene.electric.asked()
-        assert scene.flying == 1
+        assert scene.flying == 0  # nobody may look before the token ends
         upstream.send(said)
         assert await client.outcome() == expected
         await scene.told(told)
         await asyncio.wait_for(upstream.ended.wait(), 1)
         await scene.serves()
+
+    played(world, tmp_path, scenario)
+
+
+def test_P_46_P_27_what_is_not_answered_soon_is_held_in_a_task(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shapegate_proxy.held.LOOK_SECONDS", 0.05)
+
+    async def scenario(scene: Scene) -> None:
+        client, upstream = await scene.sent()
+        await scene.looked_at()
+        assert set(scene.left()) == {"connections", "counts", "exchanges", "holds", "patience"} - {
+            *(() if world.collapse else ("exchanges",))
+        }
+        upstream.send(EMPTY_LOG)
+        assert await client.outcome() == LOG
+        await scene.told(SERVED)
 
     played(world, tmp_path, scenario)
 
@@ -339,8 +357,8 @@ def test_I_19_who_does_not_take_a_whole_answer_gets_the_next_one_after_it(
 
 def end_all(scene: Scene) -> None:
     """End what is under way as a gate does that waited for long enough."""
-    for hold in tuple(scene.services.held._holds):
-        hold.end(GateStopping)
+    for each in scene.services.held._under_way():
+        each.end(GateStopping)
 
 
 AT_THE_MOMENT: dict[str, Callable[[Scene, Front, Wire, Wire], object]] = {

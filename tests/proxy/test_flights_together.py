@@ -343,8 +343,8 @@ def test_I_09_in_a_storm_nobody_gets_a_byte_of_another_org(world: World, tmp_pat
 
 
 def expire(scene: Scene, _client: Wire, _upstream: Wire) -> None:
-    for hold in tuple(scene.services.held._holds):
-        hold.end(lambda: InvalidToken("The token expired while the request waited"))
+    for each in scene.services.held._under_way():
+        each.end(lambda: InvalidToken("The token expired while the request waited"))
 
 
 INSTANT: dict[str, Callable[[Scene, Wire, Wire], object]] = {

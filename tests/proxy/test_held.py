@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from shapegate_proxy.errors import GateStopping, InvalidToken, SessionsUnavailable
 from shapegate_proxy.held import HeldRequests
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from shapegate_proxy.errors import Refused
 
 
 async def wait_within(
@@ -108,73 +115,57 @@ async def test_a_client_that_goes_away_stays_a_cancellation() -> None:
         await waiting
 
 
-async def test_I_21_a_request_without_a_task_is_cut_once_and_refused_in_its_task() -> None:
-    held, cuts = HeldRequests(), list[str]()
-    ours, theirs = held.hold(session="ours", seconds=60), held.hold(session="theirs", seconds=60)
-    ours.begin(lambda: cuts.append("ours"))
-    theirs.begin(lambda: cuts.append("theirs"))
-    assert held.sessions == {"ours", "theirs"}
-    for refusal in (SessionsUnavailable, GateStopping):
-        held.end_sessions({"ours"}, refusal)
-    assert cuts == ["ours"]
-    with pytest.raises(SessionsUnavailable):
-        async with ours:
-            raise AssertionError
-    assert held.count == 1
-    assert held.sessions == {"theirs"}
-    theirs.over()
-    theirs.over()
-    assert held.count == 0
+@dataclass(eq=False)
+class Quick:
+    """A request without a task."""
+
+    session: str | None = None
+    ended: list[Callable[[], Refused]] = field(default_factory=list)
+    tasked: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def end(self, refusal: Callable[[], Refused]) -> None:
+        self.ended.append(refusal)
+
+    def take_task(self) -> None:
+        self.tasked.set()
 
 
-async def test_P_46_a_request_without_a_task_ends_with_its_token() -> None:
-    held, cut = HeldRequests(), asyncio.Event()
-    hold = held.hold(session=None, seconds=0.01)
-    hold.begin(cut.set)
-    await asyncio.wait_for(cut.wait(), 5)
-    with pytest.raises(InvalidToken):
-        async with hold:
-            raise AssertionError
-    assert held.count == 0
+async def test_I_21_the_end_of_a_session_ends_its_requests_without_a_task() -> None:
+    held, ours, theirs, nobodys = HeldRequests(), Quick("ours"), Quick("theirs"), Quick()
+    for quick in (ours, theirs, nobodys):
+        held.add_brief(quick)
+    assert (set(held.sessions), held.count, held.live_count) == ({"ours", "theirs"}, 3, 0)
+    held.end_sessions({"ours"}, SessionsUnavailable)
+    assert [quick.ended for quick in (ours, theirs, nobodys)] == [[SessionsUnavailable], [], []]
+    held.discard_brief(ours)
+    held.discard_brief(ours)
+    assert (set(held.sessions), held.count) == ({"theirs"}, 2)
 
 
-async def test_a_request_that_is_over_is_ended_by_nothing() -> None:
-    held, cuts = HeldRequests(), list[str]()
-    hold = held.hold(session="s", seconds=0.01)
-    hold.begin(lambda: cuts.append("cut"))
-    hold.over()
-    held.end_sessions({"s"}, SessionsUnavailable)
-    await held.drain(finish_seconds=0)
-    assert (cuts, hold._timer is not None and hold._timer.cancelled()) == ([], True)
+async def test_P_46_a_request_without_a_task_has_one_before_its_token_may_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shapegate_proxy.held.LOOK_SECONDS", 0.01)
+    held, over, slow = HeldRequests(), Quick(), Quick()
+    held.add_brief(over)
+    held.add_brief(slow)
+    held.discard_brief(over)
+    await asyncio.wait_for(slow.tasked.wait(), 5)
+    assert not over.tasked.is_set()
+    held.discard_brief(slow)
+    later = Quick()
+    held.add_brief(later)  # Whether or not anybody looks just now.
+    await asyncio.wait_for(later.tasked.wait(), 5)
 
 
-async def test_I_21_a_request_that_goes_on_in_a_task_is_ended_there() -> None:
-    held, cuts = HeldRequests(), list[str]()
-    hold = held.hold(session="s", seconds=60)
-    hold.begin(lambda: cuts.append("cut"))
-
-    async def go_on() -> None:
-        async with hold:
-            await asyncio.Event().wait()
-
-    waiting = asyncio.create_task(go_on())
-    await started(waiting)
-    assert held.count == 1
-    held.end_sessions({"s"}, SessionsUnavailable)
-    with pytest.raises(SessionsUnavailable):
-        await waiting
-    assert (cuts, held.count) == ([], 0)
-
-
-async def test_a_stop_waits_for_requests_without_a_task_and_cuts_those_that_take_too_long() -> None:
-    held, cuts = HeldRequests(), list[str]()
-    quick, slow = held.hold(session=None, seconds=60), held.hold(session=None, seconds=60)
-    quick.begin(lambda: cuts.append("quick"))
-    slow.begin(lambda: cuts.append("slow"))
-    stop = asyncio.create_task(held.drain(finish_seconds=0.05))
+async def test_a_stop_waits_for_requests_without_a_task_and_ends_those_that_take_too_long() -> None:
+    held, quick, slow = HeldRequests(), Quick(), Quick()
+    held.add_brief(quick)
+    stop = asyncio.create_task(held.drain(finish_seconds=60))
     await asyncio.wait([stop], timeout=0.01)
-    assert (stop.done(), cuts) == (False, [])
-    quick.over()
+    assert not stop.done()
+    held.discard_brief(quick)
     await asyncio.wait_for(stop, 5)
-    assert cuts == ["slow"]
-    slow.over()
+    held.add_brief(slow)
+    await held.drain(finish_seconds=0)
+    assert (quick.ended, slow.ended) == ([], [GateStopping])

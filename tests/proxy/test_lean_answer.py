@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from shapegate_proxy.known_answers import KnownAnswers
 from shapegate_proxy.lean_answer import HEAD_BYTES_MAX, HEADERS_MAX, VOID_BYTES_MAX, AnswerReader
 from shapegate_proxy.lean_framing import Framing
 from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD
@@ -32,7 +33,7 @@ class Outcome:
 
 def read(pieces: Iterable[bytes], *, bodyless: bool = False) -> Outcome:
     """Feed pieces as a connection does: after an end, or after what is no answer, it reads none."""
-    reader = AnswerReader()
+    reader = AnswerReader(KnownAnswers())
     reader.begin(bodyless=bodyless)
     body, left_over = b"", False
     for piece in pieces:
@@ -44,11 +45,11 @@ def read(pieces: Iterable[bytes], *, bodyless: bool = False) -> Outcome:
         if not readable:
             left_over = True
             break
-    head = reader.framing is not None
+    head = reader.head
     outcome = Outcome(
-        status=reader.status if head else None,
-        headers=reader.headers if head else None,
-        framing=reader.framing,
+        status=None if head is None else head.status,
+        headers=None if head is None else head.headers,
+        framing=None if head is None else head.framing,
         body=body,
         complete=reader.complete,
         kept=reader.complete and reader.keeps and not left_over,
@@ -219,7 +220,7 @@ def test_a_head_alone_has_no_body(data: bytes) -> None:
 
 
 def test_a_connection_is_read_answer_after_answer() -> None:
-    reader = AnswerReader()
+    reader = AnswerReader(KnownAnswers())
     for data in [*GOOD.values(), *GOOD.values()]:
         reader.begin(bodyless=False)
         assert (reader.touched, reader.complete) == (False, False)
@@ -239,7 +240,7 @@ def test_a_connection_is_read_answer_after_answer() -> None:
     ],
 )
 def test_I_22_what_is_no_body_is_bounded(drip: bytes) -> None:
-    reader = AnswerReader()
+    reader = AnswerReader(KnownAnswers())
     fed = 0
     while reader.feed(memoryview(drip[fed : fed + 1_000])):
         reader.take()

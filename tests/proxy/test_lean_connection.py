@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
+from shapegate_proxy.known_answers import KnownAnswers
 from shapegate_proxy.lean_connection import READ_BYTES, Connection
 from shapegate_proxy.lean_deadlines import Deadlines
 from shapegate_proxy.lean_exchange import PIECES_MAX, WAITING_BYTES_MAX, End, Exchange
@@ -69,14 +70,16 @@ class Line:
         self.buffer = bytearray(READ_BYTES)
         self.pool, self.transport = Pool(), Transport()
         self.near, self.far = socket.socketpair()
-        self.connection = Connection(self.pool, self.near, memoryview(self.buffer))
+        self.connection = Connection(self.pool, self.near, memoryview(self.buffer), KnownAnswers())
         self.connection.connection_made(self.transport)
         loop = asyncio.get_running_loop()
         self.patience = Deadlines[Exchange](loop, 60, Exchange.expire)
 
     def ask(self, *, bodyless: bool = False) -> Exchange:
-        exchange = Exchange(asyncio.get_running_loop(), self.connection, self.patience)
-        self.connection.send(exchange, b"GET", bodyless=bodyless)
+        self.connection.write(b"GET")
+        exchange = Exchange(asyncio.get_running_loop(), self.connection)
+        exchange.patience = self.patience
+        self.connection.expect(exchange, bodyless=bodyless)
         return exchange
 
     def receive(self, data: bytes) -> None:
@@ -285,7 +288,8 @@ async def test_a_read_that_is_cancelled_may_be_repeated() -> None:
 
 async def test_a_connection_that_ended_before_it_was_made_is_closed() -> None:
     with opened() as line:
-        connection, transport = Connection(line.pool, line.near, memoryview(line.buffer)), Transport()
+        known, transport = KnownAnswers(), Transport()
+        connection = Connection(line.pool, line.near, memoryview(line.buffer), known)
         connection.abort()
         connection.connection_made(transport)
         assert transport.calls == ["abort"]
@@ -331,7 +335,6 @@ async def test_who_watches_is_called_once_with_a_whole_answer_or_to_wait_for_it(
         for read in reads:
             line.receive(read)
         assert watcher.calls == calls
-        assert len(line.patience) == (not calls)
         line.connection.abort()
         line.connection.connection_lost(None)
         assert watcher.calls == (calls or ["stuck"])

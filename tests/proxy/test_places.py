@@ -110,3 +110,20 @@ def test_places_are_taken_and_freed_whatever_the_order(acts: list[tuple[str, int
         places.leave(peer)
     assert [places.enter(peer) for peer in peers[:3]] == [True] * 3
     assert not any(peer.aborted for peer in peers)
+
+
+def test_I_08_who_is_busy_without_a_word_makes_no_room_and_idles_again_in_the_end() -> None:
+    busy = {first := Peer(), Peer()}
+    places = Places(3, OpenFiles(3), busy=lambda peer: peer in busy)
+    second = next(iter(busy - {first}))
+    idle, late, last = Peer(), Peer(), Peer()
+    for peer in (first, second, idle):
+        places.enter(peer)
+    assert places.enter(late)
+    assert [peer.aborted for peer in (first, second, idle)] == [False, False, True]
+    places.leave(idle)
+    busy.remove(first)
+    places.end(first)
+    places.begin(late)
+    assert places.enter(last)
+    assert [peer.aborted for peer in (first, second)] == [True, False]

@@ -156,7 +156,7 @@ async def _case(asked: Asked) -> AsyncIterator[Case]:
     from shapegate_cli.doctor.configured import read_configured
     from shapegate_cli.doctor.examine import Case
     from shapegate_cli.doctor.visitors import open_visitors
-    from shapegate_proxy.app import utc_now
+    from shapegate_cli.issuer_store import utc_now
 
     addresses = None
     if asked.stack is not None:

@@ -7,13 +7,13 @@ makes no tokens itself: it would have to invent users, claims, and sessions that
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shapegate_client import AccessToken, IssuerCredentials, Organization, Principal
 from shapegate_client.errors import ClientError, LoginRequired, NotAMember
-from shapegate_proxy.app import utc_now
 from shapegate_proxy.errors import Refused
 from shapegate_proxy.issuers import open_issuers
 from shapegate_proxy.tokens import Verifier, bearer_token
@@ -176,7 +176,7 @@ async def open_visitors(
         yield None if addresses is None else LoginVisitors(addresses.issuer_url, addresses.logins)
         return
     async with open_issuers(issuers, sessions=False) as trusted:
-        yield TokenVisitors(token_command, Verifier(trusted, clock=utc_now))
+        yield TokenVisitors(token_command, Verifier(trusted, clock=time.time))
 
 
 async def _run(words: Sequence[str]) -> str:

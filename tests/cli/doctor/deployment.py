@@ -15,9 +15,10 @@ from shapegate_cli.doctor.configured import read_configured
 from shapegate_cli.doctor.examine import Case, examine
 from shapegate_cli.doctor.facts import Names
 from shapegate_cli.doctor.visitors import open_visitors
+from shapegate_cli.issuer_store import utc_now
 from shapegate_harness.electric import DevElectric
 from shapegate_harness.stack import Silent
-from shapegate_proxy.app import open_proxy, utc_now
+from shapegate_proxy.app import open_proxy
 from shapegate_proxy.configuration import read_configuration
 from shapegate_schema.domains import domain_names, policy_file
 from shapegate_schema.migrate import migrate

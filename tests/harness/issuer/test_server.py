@@ -251,6 +251,6 @@ async def test_an_issuer_with_a_shared_secret_publishes_no_key_and_is_whole_othe
         issuer=told.issuer, audience=told.audience, secret=told.secret, subject_prefix="user?id="
     )
     async with open_issuers([config], sessions=True) as issuers:
-        principal = await Verifier(issuers, clock=clock).verify(token)
+        principal = await Verifier(issuers, clock=lambda: clock().timestamp()).verify(token)
     assert principal.user == login.part("user")["id"]
     assert principal.session == decoded(token.split(".")[1])["jti"]

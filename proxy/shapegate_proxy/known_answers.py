@@ -1,0 +1,84 @@
+"""Answers whose head came before, and which are there in one read: they are taken in without a parser.
+
+Electric says an id and a time with each answer, which nobody here looks at; without them the heads of many
+answers are the same to the byte, and the same bytes mean the same: what the parser read of the first holds
+for all. Whatever is not exactly such a head and one body is the parser's. Pure: no I/O, no clock.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shapegate_proxy.lean_framing import Framing
+
+if TYPE_CHECKING:
+    from shapegate_proxy.answer_head import AnswerHead
+
+KNOWN_MAX: Final = 1_024
+HEAD_BYTES_MAX: Final = 4_096
+"""Together they keep what is known below 20 MB."""
+ANSWER_BYTES_MAX: Final = 16 * 1024
+"""Longer answers are worth a parser."""
+_END: Final = b"\r\n\r\n"
+_EACH_ANOTHER: Final = re.compile(rb"\r\n(?:[Dd]ate|[Xx]-[Rr]equest-[Ii]d): [ -~]*(?=\r\n[^ \t])")
+"""A line that no other line goes on with (RFC 9112 5.2)."""
+_CHUNK: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,4})\r\n")
+_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHead:
+    """What was read of a head, and what an answer with it is."""
+
+    head: AnswerHead
+    keeps: bool
+    """Whether its connection can be used again."""
+    length: int | None
+    """Of the body; None if it comes in chunks."""
+
+    def body(self, rest: bytes) -> bytes | None:
+        """Return the body, if what follows the head is all of it and no more, in at most one chunk."""
+        if self.length is not None:
+            return rest if len(rest) == self.length else None
+        size = _CHUNK.match(rest)
+        if size is None or not rest.endswith(_LAST_CHUNK):
+            return None
+        start, end = size.end(), len(rest) - len(_LAST_CHUNK)
+        return rest[start:end] if end - start == int(size[1], 16) else None
+
+
+class KnownAnswers:
+    """The heads that came to one client of Electric."""
+
+    def __init__(self, *, size_max: int = KNOWN_MAX) -> None:
+        self._size_max = size_max
+        self._heads: OrderedDict[bytes, KnownHead] = OrderedDict()
+        """In the order in which they became known: one that is used much is soon known again."""
+
+    def recall(self, data: memoryview) -> tuple[KnownHead, bytes] | None:
+        """Take in a whole answer, if its head is known: that and the body."""
+        if len(data) > ANSWER_BYTES_MAX:
+            return None
+        answer = bytes(data)
+        end = answer.find(_END) + len(_END)
+        known = self._heads.get(_EACH_ANOTHER.sub(b"", answer[:end]))
+        body = None if known is None else known.body(answer[end:])
+        return None if known is None or body is None else (known, body)
+
+    def learn(self, data: memoryview, head: AnswerHead, body: bytes, *, keeps: bool) -> None:
+        """Keep what the parser read of a whole answer, if the same would be read of it without."""
+        if len(data) > ANSWER_BYTES_MAX or head.framing is not Framing.SAID:
+            return
+        answer = bytes(data)
+        end = answer.find(_END) + len(_END)
+        length = head.headers.get("content-length")
+        known = KnownHead(head, keeps, None if length is None else int(length))
+        # Heads before that of the answer (1xx) are not the answer's.
+        final = answer.startswith(b"HTTP/1.1 %d " % head.status)
+        if final and end <= HEAD_BYTES_MAX and known.body(answer[end:]) == body:
+            self._heads[_EACH_ANOTHER.sub(b"", answer[:end])] = known
+            if len(self._heads) > self._size_max:
+                self._heads.popitem(last=False)
