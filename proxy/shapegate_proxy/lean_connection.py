@@ -16,6 +16,7 @@ from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from shapegate_proxy.known_answers import KnownAnswers
     from shapegate_proxy.lean_exchange import Exchange
@@ -53,6 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         "_transport",
         "_view",
         "closed",
+        "write",
     )
 
     def __init__(self, pool: Pool, sock: socket.socket, buffer: memoryview, known: KnownAnswers) -> None:
@@ -66,13 +68,10 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
         self.closed = False
+        self.write: Callable[[bytes], object] = _drop
+        """Sends a request on a clean connection; `expect` follows before the event loop goes on."""
 
     # What the pool and the exchange call.
-
-    def write(self, message: bytes) -> None:
-        """Send a request on a clean connection; `expect` follows before the event loop goes on."""
-        if not self.closed and self._transport is not None:
-            self._transport.write(message)
 
     def expect(self, exchange: Exchange, *, bodyless: bool) -> None:
         """Bring the answer to what was written; `bodyless` says that it has no body (HEAD)."""
@@ -90,12 +89,13 @@ class Connection(asyncio.BufferedProtocol):
         """
         if self.closed:
             return False
-        if sys.platform == "win32":
-            return True
-        if self._poll is None:
-            self._poll = select.poll()
-            self._poll.register(self._socket, select.POLLIN)
-        return not self._poll.poll(0)
+        poll = self._poll
+        if poll is None:
+            if sys.platform == "win32":
+                return True
+            poll = self._poll = select.poll()
+            poll.register(self._socket, select.POLLIN)
+        return not poll.poll(0)
 
     def resume(self) -> None:
         """Read on after a pause."""
@@ -111,7 +111,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's is one by its methods only
-        if self.closed and self._transport is not None:
+        assert self._transport is not None
+        self.write = self._transport.write
+        if self.closed:
+            self.write = _drop
             self._transport.abort()
 
     def get_buffer(self, _sizehint: int, /) -> memoryview:
@@ -176,7 +179,7 @@ class Connection(asyncio.BufferedProtocol):
     def _lose(self, end: End) -> None:
         if self.closed:
             return
-        self.closed = True
+        self.closed, self.write = True, _drop
         self._pool.forget(self)
         self._reader.close()
         exchange, self._exchange = self._exchange, None
@@ -184,3 +187,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         if exchange is not None and exchange.end is None:
             exchange.finish(end)
+
+
+def _drop(_message: bytes) -> None:
+    """Send nothing: the connection is closed, as `expect` tells."""

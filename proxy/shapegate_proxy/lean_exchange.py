@@ -190,7 +190,13 @@ class Exchange:
         self.status, self.headers, self.framed = head.status, head.headers, True
         self.answered = True
         self._pieces.append(body)
-        self.finish(End.WHOLE)
+        deliver = self.deliver
+        if self._stuck is None or deliver is None:
+            self.finish(End.WHOLE)
+            return
+        self._line, self.end = None, End.WHOLE
+        self.deliver = self._stuck = None
+        deliver(self)
 
     def push(self, piece: bytes) -> None:
         """Take in bytes of the body."""

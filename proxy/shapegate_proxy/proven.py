@@ -31,7 +31,7 @@ class ProvenToken:
         """Say whether the issuer still has the key. Raises KeysUnavailable if nobody knows."""
         return await self.keys.find(self.kid) is self.key
 
-    def counts(self, now: float, *, seconds: float = 0.0) -> bool:
+    def counts(self, now: float, seconds: float = 0.0) -> bool:
         """Say, without asking anybody, whether it is sure that the token counts now, and for so long."""
         life = self.lifetime
         return life.begins <= now < life.ends - seconds and self.keys.peek(self.kid) is self.key

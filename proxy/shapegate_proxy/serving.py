@@ -75,16 +75,15 @@ class Trail:
         self.principal, self.asked, self.admission = admission.proven.principal, admission.asked, admission
 
 
-_random: Final = bytearray()
+_ids: Final[list[str]] = []
 
 
 def new_request_id() -> str:
     """Make an id that tells nothing, not even how many there were before."""
-    if not _random:
-        _random.extend(os.urandom(_ID_BYTES * 256))  # To ask for more at once costs no more.
-    made = _random[-_ID_BYTES:].hex()
-    del _random[-_ID_BYTES:]
-    return made
+    if not _ids:
+        random = os.urandom(_ID_BYTES * 256)  # To ask for more at once costs no more.
+        _ids.extend(random[at : at + _ID_BYTES].hex() for at in range(0, len(random), _ID_BYTES))
+    return _ids.pop()
 
 
 async def serve(services: Services, incoming: Incoming, responder: Responder) -> None:
@@ -119,16 +118,6 @@ async def bounded(
         tell(services, method, trail, decision, code)
 
 
-def still_proven(services: Services, admission: Admission, *, seconds: float = 0.0) -> bool:
-    """Say, without asking anybody, whether it is sure that a token counts now that was proven before.
-
-    Its times, its key and its session are looked at on each use (SECURITY J-14, J-15). A token that ends
-    within so many `seconds` does not count.
-    """
-    proven = admission.proven
-    return proven.counts(services.clock(), seconds=seconds) and services.sessions.believes(proven.principal)
-
-
 def serve_at_once(services: Services, admission: Admission, send: Callable[[bytes], object]) -> bool:
     """Send the answer to a request that was admitted before, if it is kept; else do nothing.
 
@@ -137,7 +126,11 @@ def serve_at_once(services: Services, admission: Admission, send: Callable[[byte
     kept = None if services.kept is None else services.kept.peek(admission.built)
     if kept is None or len(kept.body) > AT_ONCE_BYTES_MAX:
         return False
-    if not still_proven(services, admission) or not services.limits.admits_now(admission.account):
+    proven = admission.proven
+    # The token's times, its key and its session are looked at on each use (SECURITY J-14, J-15).
+    if not proven.counts(services.clock()) or not services.sessions.believes(proven.principal):
+        return False
+    if not services.limits.admits_now(admission.account):
         return False
     request_id, head = new_request_id(), kept.head(org_in_url=admission.org is not None)
     send(
