@@ -95,7 +95,7 @@ class Flight:
             self.take_task()
             return
         request_id = new_request_id()
-        ground.answer_now(answer.status, head, body, origin=admission.origin, request_id=request_id)
+        ground.answer_now(answer.status, head, body, admission.origin, request_id)
         self._ground, self._over = None, True
         trail = self._trail = Trail(request_id, self._started)
         trail.progress.deliver(answer.status, len(body))

@@ -260,14 +260,12 @@ class Front(asyncio.Protocol):
         return self.transport is not None and not self._paused and not self.transport.is_closing()
 
     def answer_now(
-        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+        self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str
     ) -> None:
         """Send a whole answer; only if `at_once`."""
         if self.transport is not None:
-            printer = self._settings.printer
-            self.transport.write(
-                printer.print_whole(status, head, body, origin=origin, request_id=request_id)
-            )
+            printed = self._settings.printer.print_whole(status, head, body, origin, request_id)
+            self.transport.write(printed)
 
     def responder(self, origin: str | None) -> FrontResponder:
         """Make who answers a request of this connection."""

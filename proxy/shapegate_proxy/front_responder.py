@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shapegate_proxy import answers
-from shapegate_proxy.printed_head import print_fields
+from shapegate_proxy.printed_head import CHUNKED, print_fields
 
 if TYPE_CHECKING:
     import asyncio
@@ -79,7 +79,7 @@ class FrontResponder:
         await self._front.send(self._whole(status, head, body, request_id))
 
     def _whole(self, status: int, head: ClientHead, body: Chunk, request_id: str) -> bytes:
-        return self._printer.print_whole(status, head, body, origin=self._origin, request_id=request_id)
+        return self._printer.print_whole(status, head, body, self._origin, request_id)
 
     def known(self) -> None:
         self._front.keep_place()
@@ -89,9 +89,8 @@ class FrontResponder:
         self._kept_back.append(self._print(status, head.fields, request_id))
 
     def _print(self, status: int, fields: str, request_id: str) -> bytes:
-        return self._printer.print(
-            status, fields, origin=self._origin, request_id=request_id, chunked=self._chunked
-        )
+        own = CHUNKED if self._chunked else ""
+        return self._printer.print(status, fields, self._origin, request_id, own)
 
     async def flush(self) -> None:
         if self._kept_back:

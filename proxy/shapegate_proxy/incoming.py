@@ -99,7 +99,7 @@ class Ground(Protocol):
         """Whether something may be sent `now`; see `Responder`."""
 
     def answer_now(
-        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+        self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str
     ) -> None:
         """Send a whole answer; `origin` is the page that asks, if it may read the answer."""
 

@@ -23,8 +23,11 @@ HEAD_BYTES_MAX: Final = 4_096
 ANSWER_BYTES_MAX: Final = 16 * 1024
 """Longer answers are worth a parser."""
 _END: Final = b"\r\n\r\n"
-_EACH_ANOTHER: Final = re.compile(rb"\r\n(?:[Dd]ate|[Xx]-[Rr]equest-[Ii]d): [ -~]*(?=\r\n[^ \t])")
-"""A line that no other line goes on with (RFC 9112 5.2)."""
+_EACH_ANOTHER: Final = re.compile(rb"\r\n(?:date|x-request-id): ", re.IGNORECASE)
+"""How a line begins that says a time or an id."""
+SPELLINGS_MAX: Final = 4
+_PRINTABLE: Final = bytes(range(0x20, 0x7F))
+_BLANKS: Final = b" \t"
 _CHUNK: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,4})\r\n")
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
@@ -55,8 +58,23 @@ class KnownAnswers:
 
     def __init__(self, *, size_max: int = KNOWN_MAX) -> None:
         self._size_max = size_max
+        self._each_another: tuple[bytes, ...] = ()
+        """As they came."""
         self._heads: OrderedDict[bytes, KnownHead] = OrderedDict()
         """In the order in which they became known: one that is used much is soon known again."""
+
+    def _same(self, head: bytes) -> bytes:
+        """Leave out what each answer says anew, unless it may be more than that (RFC 9112 5.2, 5.5)."""
+        for begins in self._each_another:
+            start = head.find(begins)
+            if start < 0:
+                continue
+            value = start + len(begins)
+            end = head.find(b"\r\n", value)
+            if head[value:end].translate(None, _PRINTABLE) or head[end + 2 : end + 3] in _BLANKS:
+                return head
+            head = head[:start] + head[end:]
+        return head
 
     def recall(self, data: memoryview) -> tuple[KnownHead, bytes] | None:
         """Take in a whole answer, if its head is known: that and the body."""
@@ -64,7 +82,7 @@ class KnownAnswers:
             return None
         answer = bytes(data)
         end = answer.find(_END) + len(_END)
-        known = self._heads.get(_EACH_ANOTHER.sub(b"", answer[:end]))
+        known = self._heads.get(self._same(answer[:end]))
         body = None if known is None else known.body(answer[end:])
         return None if known is None or body is None else (known, body)
 
@@ -79,6 +97,9 @@ class KnownAnswers:
         # Heads before that of the answer (1xx) are not the answer's.
         final = answer.startswith(b"HTTP/1.1 %d " % head.status)
         if final and end <= HEAD_BYTES_MAX and known.body(answer[end:]) == body:
-            self._heads[_EACH_ANOTHER.sub(b"", answer[:end])] = known
+            for begins in _EACH_ANOTHER.findall(answer[:end]):
+                if begins not in self._each_another and len(self._each_another) < SPELLINGS_MAX:
+                    self._each_another += (begins,)
+            self._heads[self._same(answer[:end])] = known
             if len(self._heads) > self._size_max:
                 self._heads.popitem(last=False)

@@ -31,6 +31,9 @@ class ClientHead:
         """Whether they say how long the body is."""
 
 
+CHUNKED: Final = "transfer-encoding: chunked\r\n"
+
+
 class HeadPrinter:
     """Prints heads; what is the same for many answers is printed once."""
 
@@ -48,28 +51,25 @@ class HeadPrinter:
         return print_fields(headers)
 
     def print_whole(
-        self, status: int, head: ClientHead, body: Chunk, *, origin: str | None, request_id: str
+        self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str
     ) -> bytes:
         """Print a whole answer; it says how long its body is in any case."""
-        fields = head.fields
+        own = ""
         if status == 304:
             body = b""
         elif not head.framed:
-            fields = f"{fields}content-length: {len(body)}\r\n"
-        return self.print(status, fields, origin=origin, request_id=request_id) + body
+            own = f"content-length: {len(body)}\r\n"
+        return self.print(status, head.fields, origin, request_id, own) + body
 
-    def print(
-        self, status: int, fields: str, *, origin: str | None, request_id: str, chunked: bool = False
-    ) -> bytes:
-        """Print a whole head; `fields` are the lines of the headers that depend on the answer."""
+    def print(self, status: int, fields: str, origin: str | None, request_id: str, own: str = "") -> bytes:
+        """Print a whole head; `fields` and `own` are the lines that depend on the answer."""
         second = int(self._now())
         if second != self._second:
             self._second, self._date = second, formatdate(second, usegmt=True)
         common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
-        coding = "transfer-encoding: chunked\r\n" if chunked else ""
-        own = f"x-request-id: {request_id}\r\ndate: {self._date}\r\n{coding}\r\n"
         line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
-        return f"{line}{fields}{common}{own}".encode()
+        told = f"{line}{fields}{common}x-request-id: {request_id}\r\ndate: {self._date}\r\n{own}\r\n"
+        return told.encode()
 
 
 def print_fields(headers: Mapping[str, str]) -> str:

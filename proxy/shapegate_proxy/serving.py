@@ -133,11 +133,7 @@ def serve_at_once(services: Services, admission: Admission, send: Callable[[byte
     if not services.limits.admits_now(admission.account):
         return False
     request_id, head = new_request_id(), kept.head(org_in_url=admission.org is not None)
-    send(
-        services.printer.print_whole(
-            kept.status, head, kept.body, origin=admission.origin, request_id=request_id
-        )
-    )
+    send(services.printer.print_whole(kept.status, head, kept.body, admission.origin, request_id))
     # The client waits for nothing of what follows.
     trail = Trail(request_id)
     trail.admit(admission)

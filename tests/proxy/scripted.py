@@ -60,20 +60,22 @@ class ScriptedAnswer:
     whole: bytes | None = None
     """The body, if all of it is there before anything is asked for."""
     _pieces: list[bytes | Exception] = field(default_factory=list)
-    _news: asyncio.Event = field(default_factory=asyncio.Event)
     _sink: Sink | None = None
-    _waiting: bool = False
+    _waiter: asyncio.Future[None] | None = None
 
     def send(self, *pieces: bytes | Exception) -> ScriptedAnswer:
         """Send bytes; none are the end, and an exception breaks the body off."""
         for piece in pieces:
-            if self._waiting and self._offered(piece):
+            if self._offered(piece):
                 continue
             self._pieces.append(piece)
-            self._news.set()
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
         return self
 
     def _offered(self, piece: bytes | Exception) -> bool:
+        if self._waiter is None or self._waiter.done():  # Nobody waits, or who does is cancelled.
+            return False
         if self._sink is None or self._pieces or not isinstance(piece, bytes) or not piece:
             return False
         return self._sink(piece)
@@ -96,12 +98,11 @@ class ScriptedAnswer:
         if self.whole:
             return self.take_whole() or b""
         while not self._pieces and self.whole is None:
-            self._news.clear()
-            self._waiting = True
+            self._waiter = asyncio.get_running_loop().create_future()
             try:
-                await self._news.wait()
+                await self._waiter
             finally:
-                self._waiting = False
+                self._waiter = None
         piece = self._pieces[0] if self._pieces else b""
         if isinstance(piece, Exception):
             raise piece

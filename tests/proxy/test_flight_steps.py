@@ -75,7 +75,7 @@ class Client:
         return self
 
     def answer_now(
-        self, status: int, head: ClientHead, body: Chunk, *, request_id: str, origin: str | None = None
+        self, status: int, head: ClientHead, body: Chunk, origin: str | None = None, request_id: str = ""
     ) -> None:
         assert self.at_once
         self.answers += 1
@@ -263,7 +263,8 @@ async def test_I_08_a_mistake_of_the_client_to_electric_leaves_no_count() -> Non
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.booleans(), st.booleans())
-@example(steps=[("ask", 0), ("take", 0), ("tick", 1), ("revoke", 0)], collapse=False, cached=False)
+@example([("ask", 0), ("head", 0), ("tick", 1), ("revoke", 0), ("piece", 0)], False, False)
+@example([("ask", 0), ("take", 0), ("tick", 1), ("revoke", 0)], False, False)
 def test_I_21_whatever_happens_in_whatever_order_each_request_ends_once_and_leaves_nothing(
     steps: list[tuple[str, int]], collapse: bool, cached: bool
 ) -> None:

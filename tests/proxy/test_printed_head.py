@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shapegate_proxy.printed_head import HeadPrinter, print_fields
+from shapegate_proxy.printed_head import CHUNKED, HeadPrinter, print_fields
 
 PAGE = "https://app.example"
 
@@ -30,9 +30,7 @@ def printer() -> HeadPrinter:
 
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_head_is_what_was_given_and_what_every_answer_has(chunked: bool) -> None:
-    read = Read(
-        printer().print(409, print_fields({"x-a": ""}), origin=None, request_id="r-1", chunked=chunked)
-    )
+    read = Read(printer().print(409, print_fields({"x-a": ""}), None, "r-1", CHUNKED if chunked else ""))
     assert read.parser.get_status_code() == 409
     assert read.fields == [
         ("x-a", ""),
@@ -47,22 +45,20 @@ def test_a_head_is_what_was_given_and_what_every_answer_has(chunked: bool) -> No
 
 @pytest.mark.parametrize("status", [100, 200, 431, 599])
 def test_every_status_is_printed(status: int) -> None:
-    printed = printer().print(status, "", origin=None, request_id="r-1")
+    printed = printer().print(status, "", None, "r-1")
     assert Read(printed).parser.get_status_code() == status
 
 
 @pytest.mark.parametrize(("origin", "named"), [(PAGE, [PAGE]), ("https://elsewhere.example", []), (None, [])])
 def test_I_18_only_an_allowed_page_is_named(origin: str | None, named: list[str]) -> None:
-    read = Read(printer().print(200, "", origin=origin, request_id="r-1"))
+    read = Read(printer().print(200, "", origin, "r-1"))
     assert [value for name, value in read.fields if name == "access-control-allow-origin"] == named
 
 
 def test_the_date_goes_with_the_clock() -> None:
     seconds = iter((0.0, 0.9, 1.0))
     running = HeadPrinter(frozenset(), now=lambda: next(seconds))
-    dates = [
-        dict(Read(running.print(200, "", origin=None, request_id="r")).fields)["date"][-6:] for _ in range(3)
-    ]
+    dates = [dict(Read(running.print(200, "", None, "r")).fields)["date"][-6:] for _ in range(3)]
     assert dates == ["00 GMT", "00 GMT", "01 GMT"]
 
 
