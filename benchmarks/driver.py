@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import sys
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.bench import ask
 from benchmarks.running import WrongAnswer, free_port, run_process
 from benchmarks.target import Target, print_request, shape_target
+from benchmarks.unshared import own_python
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,9 +36,10 @@ class UpstreamState:
 async def run_upstream(folder: Path, *, long_bytes: int = 1_000) -> AsyncIterator[Target]:
     """Run `benchmarks.upstream` within the block. Raises NotReady."""
     port = free_port()
-    words = (sys.executable, "-m", "benchmarks.upstream", str(port), str(long_bytes))
+    program, environment = own_python()
+    words = (program, "-m", "benchmarks.upstream", str(port), str(long_bytes))
     log = folder / f"upstream {port}.log"
-    async with run_process(words, port=port, log=log, environment=os.environ) as pid:
+    async with run_process(words, port=port, log=log, environment=environment) as pid:
         yield Target(name="direct", port=port, pid=pid)
 
 
@@ -133,8 +133,10 @@ async def hold(
 
 
 async def _start(module: str) -> asyncio.subprocess.Process:
+    program, environment = own_python()
     return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module),
+        *(program, "-m", module),
+        env=dict(environment),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.running import Missing, free_port, run_process
 from benchmarks.target import HANDLE, OFFSET, SCHEMA, UP_TO_DATE, Target
+from benchmarks.unshared import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -48,14 +49,16 @@ async def run_fast_upstream(folder: Path) -> AsyncIterator[Target]:
     """Run nginx as an Electric with tiny answers at once, within the block. Raises Missing or NotReady."""
     port = free_port()
     texts = {"PORT": port, "HANDLE": HANDLE, "OFFSET": OFFSET, "SCHEMA": SCHEMA, "BODY": UP_TO_DATE.decode()}
-    async with _nginx(folder, "upstream.conf", port, texts) as pid:
+    program = copy_of(_found("nginx"))
+    async with _nginx(folder, "upstream.conf", port, texts, program=program) as pid:
         yield Target(name="direct", port=port, pid=pid)
 
 
 @asynccontextmanager
-async def _nginx(folder: Path, template: str, port: int, values: Mapping[str, object]) -> AsyncIterator[int]:
-    if shutil.which("nginx") is None:
-        raise Missing("this system has no nginx")
+async def _nginx(
+    folder: Path, template: str, port: int, values: Mapping[str, object], *, program: str | None = None
+) -> AsyncIterator[int]:
+    program = program or _found("nginx")
     home = Path(tempfile.mkdtemp(prefix="nginx-", dir=folder))
     text = (PEERS / template).read_text(encoding="utf-8")
     root = "user root;" if os.geteuid() == 0 else ""
@@ -63,9 +66,16 @@ async def _nginx(folder: Path, template: str, port: int, values: Mapping[str, ob
         text = text.replace(f"@{name}@", str(value))
     path = home / "nginx.conf"
     path.write_text(text, encoding="utf-8")
-    words = ("nginx", "-p", str(home), "-c", str(path), "-e", str(home / "error.log"), "-g", "daemon off;")
+    words = (program, "-p", str(home), "-c", str(path), "-e", str(home / "error.log"), "-g", "daemon off;")
     async with run_process(words, port=port, log=home / "log", environment=os.environ) as pid:
         yield pid
+
+
+def _found(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        raise Missing(f"this system has no {program}")
+    return path
 
 
 async def install_http_proxy(folder: Path) -> Path:

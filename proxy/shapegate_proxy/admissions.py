@@ -53,7 +53,7 @@ class Admission:
 
 def head_digest(head: bytes) -> bytes:
     """Name a head without keeping it: it holds a token."""
-    return blake2b(head, digest_size=16).digest()
+    return blake2b(head).digest()
 
 
 class Admissions(Recent[bytes, Admission]):
@@ -61,6 +61,14 @@ class Admissions(Recent[bytes, Admission]):
 
     def __init__(self, *, size_max: int = ADMISSIONS_MAX) -> None:
         super().__init__(size_max=size_max)
+
+    def recall_head(self, head: bytes) -> Admission | None:
+        """Return what is kept of a head, as `recall` does of its digest, in one step."""
+        digest = blake2b(head).digest()
+        found = self._by_key.get(digest)
+        if found is not None:
+            self._by_key.move_to_end(digest)
+        return found
 
     def remember(self, key: bytes, value: Admission) -> None:
         """Keep what was found out, if it is not large."""

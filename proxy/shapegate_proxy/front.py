@@ -168,7 +168,7 @@ class Front(asyncio.Protocol):
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
         if not self._buffer and self._flight is None and self._job is None and data[-4:] == b"\r\n\r\n":
             # A head, perhaps, and that of a request that came before: few steps are made until it is sent on.
-            admission = self._settings.admissions.recall(head_digest(data))
+            admission = self._settings.admissions.recall_head(data)
             if admission is not None and self._take_known(admission):
                 return
         waiting = self._waiting()

@@ -28,7 +28,7 @@ _EACH_ANOTHER: Final = re.compile(rb"\r\n(?:date|x-request-id): ", re.IGNORECASE
 SPELLINGS_MAX: Final = 4
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
 _BLANKS: Final = b" \t"
-_CHUNK: Final = re.compile(rb"([1-9A-Fa-f][0-9A-Fa-f]{0,4})\r\n")
+_CUT: Final = b"\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
 
@@ -43,14 +43,14 @@ class KnownHead:
     """Of the body; None if it comes in chunks."""
 
     def body(self, rest: bytes) -> bytes | None:
-        """Return the body, if what follows the head is all of it and no more, in at most one chunk."""
+        """Return the body, if what follows the head is all of it and no more, in no more than one chunk."""
         if self.length is not None:
             return rest if len(rest) == self.length else None
-        size = _CHUNK.match(rest)
-        if size is None or not rest.endswith(_LAST_CHUNK):
+        size, _, chunk = rest.partition(_CUT)
+        length = len(chunk) - len(_LAST_CHUNK)
+        if length < 1 or size != b"%x" % length or chunk[length:] != _LAST_CHUNK:
             return None
-        start, end = size.end(), len(rest) - len(_LAST_CHUNK)
-        return rest[start:end] if end - start == int(size[1], 16) else None
+        return chunk[:length]
 
 
 class KnownAnswers:
@@ -66,14 +66,12 @@ class KnownAnswers:
     def _same(self, head: bytes) -> bytes:
         """Leave out what each answer says anew, unless it may be more than that (RFC 9112 5.2, 5.5)."""
         for begins in self._each_another:
-            start = head.find(begins)
-            if start < 0:
-                continue
-            value = start + len(begins)
-            end = head.find(b"\r\n", value)
-            if head[value:end].translate(None, _PRINTABLE) or head[end + 2 : end + 3] in _BLANKS:
-                return head
-            head = head[:start] + head[end:]
+            before, found, rest = head.partition(begins)
+            if found:
+                value, _, after = rest.partition(_CUT)
+                if value.translate(None, _PRINTABLE) or after[:1] in _BLANKS:
+                    return head
+                head = before + _CUT + after
         return head
 
     def recall(self, data: memoryview) -> tuple[KnownHead, bytes] | None:

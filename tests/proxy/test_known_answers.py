@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shapegate_proxy.known_answers import ANSWER_BYTES_MAX, HEAD_BYTES_MAX, KnownAnswers
@@ -116,6 +116,7 @@ PIECES = st.sampled_from(
 )
 
 
+@example([b"0\r\n", b"\r\n", b"0\r\n", b"\r\n"], CHUNK, False)
 @given(st.lists(PIECES, max_size=6), st.sampled_from([CHUNK, LENGTH, EMPTY_LOG]), st.booleans())
 def test_W_03_whatever_follows_a_known_head_is_read_as_by_the_parser(
     rest: Iterable[bytes], told: bytes, whole: bool
