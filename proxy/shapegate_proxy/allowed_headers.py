@@ -63,7 +63,7 @@ def trace_parent(values: Sequence[str]) -> str | None:
     return values[0]
 
 
-def client_head(status: int, headers: Mapping[str, str], *, org_in_url: bool, sse: bool) -> ClientHead:
+def client_head(status: int, headers: Mapping[str, str], org_in_url: bool, sse: bool) -> ClientHead:
     """Choose what the client gets, as `client_headers`, once for all answers with these headers."""
     if not isinstance(headers, AnswerHeaders):
         return ClientHead(client_headers(status, headers, org_in_url=org_in_url, sse=sse))

@@ -75,13 +75,16 @@ class LeanClient:
         if message is None:
             message = self._print(request)
             request.keep_printed(message)
-        connection = self._pooled()
+        connection = self._idle.take_newest()
+        if connection is not None and not connection.quiet():
+            connection.abort()
+            connection = self._pooled()
         if connection is None:
             return None
         connection.write(message)  # Electric waits for nothing of what follows.
         begun = _Begun(self._loop, connection)
         begun.client, begun.request = self, request
-        connection.expect(begun, bodyless=request.method == "HEAD")
+        connection.expect(begun, request.method == "HEAD")
         return begun
 
     async def ask(self, request: UpstreamRequest, deliver: Deliver | None = None) -> UpstreamAnswer:
@@ -98,7 +101,7 @@ class LeanClient:
     def _send(self, request: UpstreamRequest, message: bytes, connection: Connection) -> Exchange:
         connection.write(message)
         exchange = Exchange(self._loop, connection)
-        connection.expect(exchange, bodyless=request.method == "HEAD")
+        connection.expect(exchange, request.method == "HEAD")
         return exchange
 
     async def answer_to(self, request: UpstreamRequest, exchange: Exchange) -> UpstreamAnswer:
@@ -235,7 +238,7 @@ class LeanClient:
         exchange = Exchange(self._loop, connection)
         exchange.patience = self._patience_of(self._timeouts.health_seconds)
         connection.write(message)
-        connection.expect(exchange, bodyless=False)
+        connection.expect(exchange, False)
         try:
             await exchange.head()
             if not exchange.answered:

@@ -89,7 +89,7 @@ class Flight:
             return
         head = None
         if ground.at_once:
-            head = head_to_send(admission.built, answer, org_in_url=admission.org is not None)
+            head = head_to_send(admission.built, answer, admission.org is not None)
         body = None if head is None else answer.take_whole()
         if head is None or body is None:
             self.take_task()

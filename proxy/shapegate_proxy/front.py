@@ -72,7 +72,6 @@ class Front(asyncio.Protocol):
         "_idle_timer",
         "_job",
         "_loop",
-        "_paused",
         "_read",
         "_reading_paused",
         "_settings",
@@ -80,6 +79,7 @@ class Front(asyncio.Protocol):
         "_task",
         "_wanted",
         "transport",
+        "writing_paused",
     )
 
     def __init__(self, settings: FrontSettings) -> None:
@@ -101,7 +101,8 @@ class Front(asyncio.Protocol):
         self._closing = False
         self._deadline = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._paused = False
+        self.writing_paused = False
+        """Whether the client has to take something before more is sent."""
         self._reading_paused = False
         self._drained: asyncio.Future[None] | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -169,7 +170,7 @@ class Front(asyncio.Protocol):
         if not self._buffer and self._flight is None and self._job is None and data[-4:] == b"\r\n\r\n":
             # A head, perhaps, and that of a request that came before: few steps are made until it is sent on.
             admission = self._settings.admissions.recall_head(data)
-            if admission is not None and self._take_known(admission):
+            if admission is not None and self._take_known(admission, True):
                 return
         waiting = self._waiting()
         self._buffer, self._read = waiting + data if waiting else data, 0
@@ -179,10 +180,10 @@ class Front(asyncio.Protocol):
             self._reading_paused = True
             self.transport.pause_reading()
 
-    def _take_known(self, admission: Admission, *, at_once: bool = True) -> bool:
+    def _take_known(self, admission: Admission, at_once: bool) -> bool:
         """Answer a request that was admitted before, or send it on, if nothing has to be waited for."""
         transport, settings = self.transport, self._settings
-        if self._paused or self._closing or transport is None or transport.is_closing():
+        if self.writing_paused or self._closing or transport is None or transport.is_closing():
             return False
         if at_once and settings.at_once is not None and settings.at_once(admission, transport.write):
             settings.places.end(self)
@@ -224,7 +225,7 @@ class Front(asyncio.Protocol):
             origin = next(iter(plain.values("origin")), None)
             incoming = new_request(plain, digest=digest, peer=self._peer)
         else:
-            if self._take_known(admission, at_once=at_once):
+            if self._take_known(admission, at_once):
                 return True
             origin = admission.origin
             incoming = known_request(admission, head, settings.reader, digest=digest, peer=self._peer)
@@ -257,7 +258,7 @@ class Front(asyncio.Protocol):
     @property
     def at_once(self) -> bool:
         """Whether nothing that was sent before waits to be taken."""
-        return self.transport is not None and not self._paused and not self.transport.is_closing()
+        return self.transport is not None and not self.writing_paused and not self.transport.is_closing()
 
     def answer_now(
         self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str
@@ -273,7 +274,7 @@ class Front(asyncio.Protocol):
 
     def _give_away(self) -> None:
         """Let aiohttp speak from here on, and read what was not read."""
-        transport, data, paused = self.transport, self._waiting(), self._paused
+        transport, data, paused = self.transport, self._waiting(), self.writing_paused
         assert transport is not None
         self._leave()
         if self._task is not None:
@@ -324,23 +325,18 @@ class Front(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Begin to wait for the client to take something of its answer."""
-        self._paused = True
+        self.writing_paused = True
         self._stall_timer = self._loop.call_later(self._settings.stall_seconds, self.abort)
 
     def resume_writing(self) -> None:
         """End to wait: it did."""
-        self._paused = False
+        self.writing_paused = False
         if self._stall_timer is not None:
             self._stall_timer.cancel()
             self._stall_timer = None
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-
-    @property
-    def writing_paused(self) -> bool:
-        """Whether the client has to take something before more is sent."""
-        return self._paused
 
     def keep_place(self) -> None:
         """Count as one with a request under way: who asks is known."""
@@ -365,7 +361,7 @@ class Front(asyncio.Protocol):
             self.transport.write(b"".join(pieces))
         else:
             self.transport.writelines(pieces)
-        if self._paused:
+        if self.writing_paused:
             if self._drained is None:
                 self._drained = self._loop.create_future()
             await self._drained

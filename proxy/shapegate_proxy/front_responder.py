@@ -55,12 +55,13 @@ class FrontResponder:
 
     @property
     def at_once(self) -> bool:
-        transport = self._front.transport
+        front = self._front
+        transport = front.transport
         return (
             transport is not None
-            and not transport.is_closing()
-            and not self._front.writing_paused
+            and not front.writing_paused
             and not self._kept_back
+            and not transport.is_closing()
         )
 
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:

@@ -73,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the pool and the exchange call.
 
-    def expect(self, exchange: Exchange, *, bodyless: bool) -> None:
+    def expect(self, exchange: Exchange, bodyless: bool) -> None:
         """Bring the answer to what was written; `bodyless` says that it has no body (HEAD)."""
         if self.closed or self._transport is None:
             exchange.finish(End.UNANSWERED)

@@ -79,7 +79,7 @@ async def relay(
     """
 
     def deliver(answer: UpstreamAnswer) -> None:
-        head = head_to_send(built, answer, org_in_url=org_in_url) if responder.at_once else None
+        head = head_to_send(built, answer, org_in_url) if responder.at_once else None
         body = None if head is None else answer.take_whole()
         if head is not None and body is not None:
             responder.answer_now(answer.status, head, body, request_id=request_id)
@@ -91,12 +91,12 @@ async def relay(
     )
 
 
-def head_to_send(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -> ClientHead | None:
+def head_to_send(built: UpstreamRequest, answer: UpstreamAnswer, org_in_url: bool) -> ClientHead | None:
     """Choose what the client gets of the head of an answer; None if `relay_answer` has to."""
     status = answer.status
     try:
         if status == 200 and answer.framed:
-            return client_head(status, answer.headers, org_in_url=org_in_url, sse=built.sse)
+            return client_head(status, answer.headers, org_in_url, built.sse)
         return _head(built, answer, org_in_url=org_in_url) if status in SHOWN else None
     except Refused:
         return None
@@ -154,7 +154,7 @@ def _head(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -
         raise UpstreamFault("Electric answered 304 to a request that was not conditional")
     if not answer.framed and built.method != "HEAD" and answer.status != 304:
         raise UpstreamFault("Electric's answer does not say its end, or says it twice")
-    return client_head(answer.status, answer.headers, org_in_url=org_in_url, sse=built.sse)
+    return client_head(answer.status, answer.headers, org_in_url, built.sse)
 
 
 def _is_conditional(built: UpstreamRequest) -> bool:

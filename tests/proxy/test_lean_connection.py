@@ -79,7 +79,7 @@ class Line:
         self.connection.write(b"GET")
         exchange = Exchange(asyncio.get_running_loop(), self.connection)
         exchange.patience = self.patience
-        self.connection.expect(exchange, bodyless=bodyless)
+        self.connection.expect(exchange, bodyless)
         return exchange
 
     def receive(self, data: bytes) -> None:
