@@ -59,17 +59,22 @@ class HeadPrinter:
             body = b""
         elif not head.framed:
             own = f"content-length: {len(body)}\r\n"
-        return self.print(status, head.fields, origin, request_id, own) + body
+        common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
+        second = int(self._now())
+        date = self._date if second == self._second else self._dated(second)
+        line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
+        told = f"{line}{head.fields}{common}x-request-id: {request_id}\r\ndate: {date}\r\n{own}\r\n"
+        return told.encode() + body
 
     def print(self, status: int, fields: str, origin: str | None, request_id: str, own: str = "") -> bytes:
         """Print a whole head; `fields` and `own` are the lines that depend on the answer."""
-        second = int(self._now())
-        if second != self._second:
-            self._second, self._date = second, formatdate(second, usegmt=True)
-        common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
-        line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
-        told = f"{line}{fields}{common}x-request-id: {request_id}\r\ndate: {self._date}\r\n{own}\r\n"
-        return told.encode()
+        head = ClientHead({})
+        head.fields, head.framed = fields + own, True
+        return self.print_whole(status, head, b"", origin, request_id)
+
+    def _dated(self, second: int) -> str:
+        self._second, self._date = second, formatdate(second, usegmt=True)
+        return self._date
 
 
 def print_fields(headers: Mapping[str, str]) -> str:
