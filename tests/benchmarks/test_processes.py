@@ -123,4 +123,5 @@ def test_the_peak_of_this_process_starts_anew_and_grows_with_what_it_takes() -> 
     taken.write(b"x" * len(taken))
     assert peak_bytes(pid) - before > 0.9 * len(taken)
     assert cpu_nanoseconds(pid) > 0
-    assert 0 < private_bytes(pid) <= resident_bytes(pid) * 1.1
+    # Others of these tests may have processes below this one, which count as private too.
+    assert min(private_bytes(pid), resident_bytes(pid)) > 0.9 * len(taken)
