@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from shapegate_proxy.held import LOOK_SECONDS
 from shapegate_proxy.observe import Decision
 from shapegate_proxy.relay import head_to_send, relay_answer
-from shapegate_proxy.serving import Trail, bounded, new_request_id, tell
+from shapegate_proxy.serving import Trail, bounded, new_request_id, still_admitted, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,11 +30,7 @@ def begin(services: Services, admission: Admission, ground: Ground) -> Flight | 
 
     In doubt `serve` says what is wrong.
     """
-    proven = admission.proven
-    # The token's times, its key and its session are looked at on each use (SECURITY J-14, J-15).
-    if not proven.counts(services.clock(), LOOK_SECONDS) or not services.sessions.believes(proven.principal):
-        return None
-    if not services.limits.admits_now(admission.account):
+    if not still_admitted(services, admission, LOOK_SECONDS):
         return None
     begun = services.electric.begin(admission.built)
     # What follows is done while Electric works; nothing else happens before.

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from shapegate_proxy.answer_head import LEFT_OUT
 from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ HEAD_BYTES_MAX: Final = 4_096
 ANSWER_BYTES_MAX: Final = 16 * 1024
 """Longer answers are worth a parser."""
 _END: Final = b"\r\n\r\n"
-_EACH_ANOTHER: Final = re.compile(rb"\r\n(?:date|x-request-id): ", re.IGNORECASE)
+_EACH_ANOTHER: Final = re.compile(
+    f"\r\n(?:{'|'.join(map(re.escape, sorted(LEFT_OUT)))}): ".encode("ascii"), re.IGNORECASE
+)
 """How a line begins that says a time or an id."""
 SPELLINGS_MAX: Final = 4
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))

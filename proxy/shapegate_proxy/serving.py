@@ -118,6 +118,20 @@ async def bounded(
         tell(services, method, trail, decision, code)
 
 
+def still_admitted(services: Services, admission: Admission, seconds: float = 0.0) -> bool:
+    """Say, without asking anybody, whether it is sure that a request is let in that was admitted before.
+
+    The token's times, its key and its session are looked at on each use (SECURITY J-14, J-15), and the
+    limits. A token that ends within so many `seconds` does not count.
+    """
+    proven = admission.proven
+    return (
+        proven.counts(services.clock(), seconds)
+        and services.sessions.believes(proven.principal)
+        and services.limits.admits_now(admission.account)
+    )
+
+
 def serve_at_once(services: Services, admission: Admission, send: Callable[[bytes], object]) -> bool:
     """Send the answer to a request that was admitted before, if it is kept; else do nothing.
 
@@ -126,11 +140,7 @@ def serve_at_once(services: Services, admission: Admission, send: Callable[[byte
     kept = None if services.kept is None else services.kept.peek(admission.built)
     if kept is None or len(kept.body) > AT_ONCE_BYTES_MAX:
         return False
-    proven = admission.proven
-    # The token's times, its key and its session are looked at on each use (SECURITY J-14, J-15).
-    if not proven.counts(services.clock()) or not services.sessions.believes(proven.principal):
-        return False
-    if not services.limits.admits_now(admission.account):
+    if not still_admitted(services, admission):
         return False
     request_id, head = new_request_id(), kept.head(org_in_url=admission.org is not None)
     send(services.printer.print_whole(kept.status, head, kept.body, admission.origin, request_id))
