@@ -10,7 +10,6 @@ import logging
 import math
 import sys
 import time
-from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -21,7 +20,7 @@ from benchmarks.running import HOST
 from shapegate_cli.event_loop import run
 from shapegate_proxy.admissions import Admission, Admissions
 from shapegate_proxy.electric_lean import LeanClient
-from shapegate_proxy.flights import begin
+from shapegate_proxy.flights import Departures
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.observe import Kind, ShapeServed
 from shapegate_proxy.printed_head import HeadPrinter
@@ -113,8 +112,8 @@ class Relay:
         """Answer one request."""
         url = self._electric_url.join(URL(incoming.target, encoded=True))
         built = UpstreamRequest(method="GET", url=url, headers=_HEADERS, live=False, sse=False)
-        assert incoming.digest is not None
-        self.admissions.remember(incoming.digest, _admit(incoming.target, built))
+        assert incoming.head is not None
+        self.admissions.remember(incoming.head, _admit(incoming.target, built))
         progress = Progress()
         await relay(
             self._electric,
@@ -161,7 +160,7 @@ async def _main(upstream: int, port: int) -> None:
         printer=HeadPrinter(frozenset()),
         serve=relaying.serve,
         at_once=lambda *_: False,
-        begin=partial(begin, relaying.services()),
+        begin=Departures(relaying.services()).begin,
     )
     async with serve_app(web.Application(), settings, log=logging.getLogger("no_auth"), plain=plain):
         await asyncio.Event().wait()

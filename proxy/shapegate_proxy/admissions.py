@@ -1,19 +1,18 @@
 """Requests that were admitted before, so that the same one need not be read, confined and built again.
 
-Kept by a hash of the whole head, byte for byte, raw target and raw Authorization among it: the same bytes
-mean the same. What may end meanwhile is looked at on every use by whoever recalls one: the token's keys and
+Kept by the whole head, byte for byte, raw target and raw Authorization among it: the same bytes mean the
+same. What may end meanwhile is looked at on every use by whoever recalls one: the token's keys and
 times, its session, the limits (SECURITY J-14, J-15).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
-from shapegate_proxy.recent import Recent
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from shapegate_proxy.limits import Account
     from shapegate_proxy.observe import Kind
     from shapegate_proxy.policy import ConfinedRequest
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 ADMISSIONS_MAX: Final = 2_048
 """Some 10 MB when full of requests of usual size."""
+HEAD_BYTES_MAX: Final = 8 * 1024
+"""Longer heads are not kept: together they take no more than 16 MB."""
 TARGET_CHARS_MAX: Final = 2_000
 """Longer ones are not kept: their filters would make an entry large."""
 
@@ -51,26 +52,27 @@ class Admission:
     """As logs may hold it."""
 
 
-def head_digest(head: bytes) -> bytes:
-    """Name a head without keeping it: it holds a token."""
-    return blake2b(head).digest()
+class Admissions:
+    """What was found out, by the whole head, byte for byte.
 
-
-class Admissions(Recent[bytes, Admission]):
-    """What was found out, by the digest of the head."""
+    A head holds a token, so that it is in memory for as long as its entry is; nothing prints it.
+    """
 
     def __init__(self, *, size_max: int = ADMISSIONS_MAX) -> None:
-        super().__init__(size_max=size_max)
+        self._size_max = size_max
+        self._by_head: dict[bytes, Admission] = {}
+        """In the order in which they came; one that is used much is soon back when it made room."""
+        self.recall: Final[Callable[[bytes], Admission | None]] = self._by_head.get
+        """Looks up what is kept of a head, in one step and without a frame of its own."""
 
-    def recall_head(self, head: bytes) -> Admission | None:
-        """Return what is kept of a head, as `recall` does of its digest, in one step."""
-        digest = blake2b(head).digest()
-        found = self._by_key.get(digest)
-        if found is not None:
-            self._by_key.move_to_end(digest)
-        return found
+    def __len__(self) -> int:
+        return len(self._by_head)
 
-    def remember(self, key: bytes, value: Admission) -> None:
-        """Keep what was found out, if it is not large."""
-        if len(value.target) <= TARGET_CHARS_MAX:
-            super().remember(key, value)
+    def remember(self, head: bytes, admission: Admission) -> None:
+        """Keep what was found out, if it is not large, instead of what was kept of the head before."""
+        if len(admission.target) > TARGET_CHARS_MAX or len(head) > HEAD_BYTES_MAX:
+            return
+        by_head = self._by_head
+        by_head[head] = admission
+        if len(by_head) > self._size_max:
+            del by_head[next(iter(by_head))]

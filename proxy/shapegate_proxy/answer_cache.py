@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Sink,
         UpstreamAnswer,
         UpstreamClient,
+        Watcher,
     )
     from shapegate_proxy.upstream import UpstreamRequest
 
@@ -324,7 +325,7 @@ class _FillingAnswer:
 class _Begun:
     """A request under way whose answer may be kept."""
 
-    __slots__ = ("_asked_at", "_begun", "_cache", "_deliver", "_delivered", "_request", "_since")
+    __slots__ = ("_asked_at", "_begun", "_cache", "_delivered", "_request", "_since", "_watcher")
 
     def __init__(
         self, cache: AnswerCache, request: UpstreamRequest, asked_at: float, since: int, begun: Begun
@@ -334,32 +335,38 @@ class _Begun:
         self._asked_at = asked_at
         self._since = since
         self._begun = begun
-        self._deliver: Deliver | None = None
+        self._watcher: Watcher | None = None
         """Dropped once it is not called any more: whoever is called holds this too."""
         self._delivered: UpstreamAnswer | None = None
 
-    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Call one of them while nobody waits."""
-        self._deliver = deliver
-        self._begun.watch(self._pass_on, stuck)
+    def watch(self, watcher: Watcher) -> None:
+        """Tell what becomes of it while nobody waits."""
+        self._watcher = watcher
+        self._begun.watch(self)
 
-    def _pass_on(self, answer: UpstreamAnswer) -> None:
+    def deliver(self, answer: UpstreamAnswer) -> None:
         """Pass an answer on that is all there, with the cache as its second reader."""
         self._delivered = self._filling(answer)
-        deliver, self._deliver = self._deliver, None
-        if deliver is not None:
-            deliver(self._delivered)
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.deliver(self._delivered)
+
+    def stuck(self) -> None:
+        """Pass on that it was none."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.stuck()
 
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head."""
-        self._deliver = None
+        self._watcher = None
         if self._delivered is None:
             self._delivered = self._filling(await self._begun.answer())
         return self._delivered
 
     def leave(self) -> None:
         """Want nothing any more."""
-        self._deliver = None
+        self._watcher = None
         if self._delivered is not None:
             self._delivered.close()
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
 
-from shapegate_proxy import boundary, flights, handlers
+from shapegate_proxy import boundary, handlers
 from shapegate_proxy.addresses import FailureBudget
 from shapegate_proxy.admissions import Admissions
 from shapegate_proxy.answer_cache import AnswerCache
@@ -28,6 +28,7 @@ from shapegate_proxy.descriptors import (
 from shapegate_proxy.electric_http import ElectricClient
 from shapegate_proxy.electric_lean import LeanClient
 from shapegate_proxy.errors import ConfigError
+from shapegate_proxy.flights import Departures
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.issuers import open_issuers
 from shapegate_proxy.kept_answers import AnswerCacheSettings
@@ -184,7 +185,7 @@ async def open_proxy(
             printer=printer,
             serve=partial(serve, services),
             at_once=None if services.kept is None else partial(serve_at_once, services),
-            begin=partial(flights.begin, services),
+            begin=Departures(services).begin,
         )
         serving = serve_app(create_app(services), settings, log=log, plain=plain, files=files)
         yield await stack.enter_async_context(serving)

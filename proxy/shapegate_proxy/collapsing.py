@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ElectricState,
         UpstreamAnswer,
         UpstreamClient,
+        Watcher,
     )
     from shapegate_proxy.upstream import UpstreamRequest
 
@@ -97,27 +98,26 @@ class Collapsing:
 class _Waiter:
     """Who waits for the head of an answer: a task by `answer`, or nobody, who is called instead."""
 
-    __slots__ = ("_exchange", "_head", "_left", "deliver", "outcome", "stuck")
+    __slots__ = ("_deliver", "_exchange", "_head", "_left", "_watcher", "outcome")
 
     def __init__(self, exchange: _Exchange, deliver: Deliver | None) -> None:
         self._exchange = exchange
         self._head: asyncio.Future[None] | None = None
         self._left = False
-        self.deliver = deliver
-        self.stuck: Callable[[], None] | None = None
+        self._deliver = deliver
+        self._watcher: Watcher | None = None
         self.outcome: Outcome | None = None
 
-    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Call one of them while no task waits."""
-        self.deliver, self.stuck = deliver, stuck
+    def watch(self, watcher: Watcher) -> None:
+        """Tell what becomes of it while no task waits."""
+        self._watcher = watcher
 
     async def answer(self) -> UpstreamAnswer:
         """Wait for the head; the last one who is cancelled meanwhile ends the request.
 
         Raises UpstreamFault or UpstreamTimeout if no head comes.
         """
-        if self.stuck is not None:
-            self.deliver = self.stuck = None
+        self._watcher = None
         if self.outcome is None:
             self._exchange.persist()
             self._head = asyncio.get_running_loop().create_future()
@@ -138,7 +138,7 @@ class _Waiter:
 
     def leave(self) -> None:
         """Want nothing any more."""
-        self._left, self.deliver, self.stuck = True, None, None
+        self._left, self._deliver, self._watcher = True, None, None
         if self.outcome is None:
             self._exchange.leave(self)
         elif not isinstance(self.outcome, Refused):
@@ -149,16 +149,19 @@ class _Waiter:
         if self._left:
             return
         self.outcome = whole
-        if self.deliver is not None:
-            deliver, self.deliver, self.stuck = self.deliver, None, None
+        watcher, self._watcher = self._watcher, None
+        deliver, self._deliver = self._deliver, None
+        if watcher is not None:
+            watcher.deliver(whole)
+        elif deliver is not None:
             deliver(whole)
 
     def settle(self, outcome: Outcome) -> None:
         """Say what came of it."""
         self.outcome = outcome
-        stuck, self.deliver, self.stuck = self.stuck, None, None
-        if stuck is not None:
-            stuck()
+        watcher, self._deliver, self._watcher = self._watcher, None, None
+        if watcher is not None:
+            watcher.stuck()
         self.wake()
 
     @property
@@ -238,7 +241,7 @@ class _Exchange:
     def watch(self, begun: Begun) -> None:
         """Hand out the answer to a request that is under way, and let others join."""
         self._begun = begun
-        begun.watch(self._delivered, self._go_on)
+        begun.watch(self)
         self._register()
 
     def _register(self) -> None:
@@ -253,7 +256,7 @@ class _Exchange:
     def _forget_task(self, _: asyncio.Task[None]) -> None:
         self.task = None  # If it was cancelled, it has the frames that this came through, and they have this.
 
-    def _delivered(self, answer: UpstreamAnswer) -> None:
+    def deliver(self, answer: UpstreamAnswer) -> None:
         """Hand out what came in one piece."""
         self._begun = None
         self._hand_out(answer)
@@ -262,9 +265,9 @@ class _Exchange:
     def persist(self) -> None:
         """See that somebody waits for the answer: it takes longer than a moment."""
         if self._begun is not None and self.task is None:
-            self._go_on()
+            self.stuck()
 
-    def _go_on(self) -> None:
+    def stuck(self) -> None:
         """Bring in a task what did not come in one piece, or not soon."""
         self._start(self._begun_answer)
 

@@ -133,16 +133,24 @@ class UpstreamAnswer(Protocol):
         """Take nothing more; before the end this ends the request at Electric. May be called again."""
 
 
+class Watcher(Protocol):
+    """Who began a request without a task; one of the two is called, once, and may not raise."""
+
+    def deliver(self, answer: UpstreamAnswer) -> None:
+        """Take the answer, all of which is there, and close it."""
+
+    def stuck(self) -> None:
+        """Take note that something else came of it, which `Begun.answer` tells."""
+
+
 class Begun(Protocol):
     """A request that is under way without a task that waits for it; see `UpstreamClient.begin`."""
 
-    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Say whom to call: whoever began the request does so before the event loop goes on.
+    def watch(self, watcher: Watcher) -> None:
+        """Say whom to tell what becomes of it; before the event loop goes on, by whoever began the request.
 
-        One of the two is called, once and never within this call, unless who asked took it in hand before:
-        `deliver` with the answer when all of it is there, or `stuck` when something else came of it, which
-        `answer` tells then. Neither may raise. Whoever was given the answer closes it. Whoever is not called
-        soon asks for the `answer`: until then nothing bounds how long Electric keeps silent.
+        Who watches is called, but never within this call, unless who asked took it in hand before. Whoever is
+        not called soon asks for the `answer`: until then nothing bounds how long Electric keeps silent.
         """
 
     async def answer(self) -> UpstreamAnswer:

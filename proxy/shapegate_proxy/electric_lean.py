@@ -81,7 +81,8 @@ class LeanClient:
             connection = self._pooled()
         if connection is None:
             return None
-        connection.write(message)  # Electric waits for nothing of what follows.
+        write = connection.write
+        write(message)  # Electric waits for nothing of what follows.
         begun = _Begun(self._loop, connection)
         begun.client, begun.request = self, request
         connection.expect(begun, request.method == "HEAD")

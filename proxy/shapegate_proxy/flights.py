@@ -25,16 +25,25 @@ if TYPE_CHECKING:
     from shapegate_proxy.services import Services
 
 
-def begin(services: Services, admission: Admission, ground: Ground) -> Flight | None:
-    """Send a request to Electric now; None, and nothing is done, if anything has to be waited for.
+class Departures:
+    """Where the requests of one gate leave that need no task."""
 
-    In doubt `serve` says what is wrong.
-    """
-    if not still_admitted(services, admission, LOOK_SECONDS):
-        return None
-    begun = services.electric.begin(admission.built)
-    # What follows is done while Electric works; nothing else happens before.
-    return None if begun is None else Flight(services, admission, ground, begun)
+    __slots__ = ("_services",)
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def begin(self, admission: Admission, ground: Ground) -> Flight | None:
+        """Send a request to Electric now; None, and nothing is done, if anything has to be waited for.
+
+        In doubt `serve` says what is wrong.
+        """
+        services = self._services
+        if not still_admitted(services, admission, LOOK_SECONDS):
+            return None
+        begun = services.electric.begin(admission.built)
+        # What follows is done while Electric works; nothing else happens before.
+        return None if begun is None else Flight(services, admission, ground, begun)
 
 
 class Flight:
@@ -65,7 +74,7 @@ class Flight:
         self._started = time.monotonic()
         self._trail: Trail | None = None
         services.limits.count(admission.account)
-        begun.watch(self.deliver, self.take_task)
+        begun.watch(self)
         services.held.add_brief(self)
 
     @property
@@ -84,7 +93,7 @@ class Flight:
         if ground is None:
             return
         head = None
-        if ground.at_once:
+        if ground.at_once():
             head = head_to_send(admission.built, answer, admission.org is not None)
         body = None if head is None else answer.take_whole()
         if head is None or body is None:
@@ -104,6 +113,10 @@ class Flight:
             self._end(Decision.SERVED, "served")
         finally:
             ground.landed()
+
+    def stuck(self) -> None:
+        """Go on in a task: something else came than an answer in one piece."""
+        self.take_task()
 
     def take_task(self) -> None:
         """Go on in a task; may be called again."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp.tcp_helpers import tcp_keepalive
 
-from shapegate_proxy.admissions import head_digest
 from shapegate_proxy.front_responder import FrontResponder
 from shapegate_proxy.plain_head import HeadReader, end_of_head, may_become_plain
 from shapegate_proxy.plain_request import known_request, new_request
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Awaitable, Callable
 
-    from shapegate_proxy.admissions import Admission, Admissions
+    from shapegate_proxy.admissions import Admission
     from shapegate_proxy.electric import Chunk
     from shapegate_proxy.incoming import Ground, Incoming, Responder, UnderWay
     from shapegate_proxy.places import Places
@@ -46,7 +45,8 @@ class FrontSettings:
     printer: HeadPrinter
     serve: Callable[[Incoming, Responder], Awaitable[None]]
     """Answers one request; raises nothing but cancellation."""
-    admissions: Admissions
+    recall: Callable[[bytes], Admission | None]
+    """Looks up what was found out about a request when the same head came before."""
     at_once: Callable[[Admission, Callable[[bytes], object]], bool] | None
     """Sends the answer to a request that came before, if it is there; None where none are kept."""
     begin: Callable[[Admission, Ground], UnderWay | None]
@@ -167,9 +167,10 @@ class Front(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what came: a whole head, a piece of one, or what waits for its turn."""
-        if not self._buffer and self._flight is None and self._job is None and data[-4:] == b"\r\n\r\n":
-            # A head, perhaps, and that of a request that came before: few steps are made until it is sent on.
-            admission = self._settings.admissions.recall_head(data)
+        if not self._buffer and self._flight is None and self._job is None:
+            # If it is the head of a request that came before, few steps are made until it is sent on.
+            recall = self._settings.recall
+            admission = recall(data)
             if admission is not None and self._take_known(admission, True):
                 return
         waiting = self._waiting()
@@ -185,12 +186,13 @@ class Front(asyncio.Protocol):
         transport, settings = self.transport, self._settings
         if self.writing_paused or self._closing or transport is None or transport.is_closing():
             return False
-        if at_once and settings.at_once is not None and settings.at_once(admission, transport.write):
+        send_kept, begin = settings.at_once, settings.begin
+        if at_once and send_kept is not None and send_kept(admission, transport.write):
             settings.places.end(self)
             self._rest()
             return True
-        self._flight = settings.begin(admission, self)
-        return self._flight is not None
+        flight = self._flight = begin(admission, self)
+        return flight is not None
 
     def _waiting(self) -> bytes:
         return self._buffer[self._read :] if self._read else self._buffer
@@ -216,19 +218,19 @@ class Front(asyncio.Protocol):
 
     def _take(self, head: bytes, *, at_once: bool) -> bool:
         """Answer a request now, if that may be, or begin to; False if it is not plain."""
-        settings, digest = self._settings, head_digest(head)
-        admission = settings.admissions.recall(digest)
+        settings = self._settings
+        admission = settings.recall(head)
         if admission is None:
             plain = settings.reader.read(head)
             if plain is None:
                 return False
             origin = next(iter(plain.values("origin")), None)
-            incoming = new_request(plain, digest=digest, peer=self._peer)
+            incoming = new_request(plain, head, peer=self._peer)
         else:
             if self._take_known(admission, at_once):
                 return True
             origin = admission.origin
-            incoming = known_request(admission, head, settings.reader, digest=digest, peer=self._peer)
+            incoming = known_request(admission, head, settings.reader, peer=self._peer)
         self.take_over(partial(settings.serve, incoming, self.responder(origin)))
         return True
 
@@ -255,9 +257,8 @@ class Front(asyncio.Protocol):
             wanted = self._wanted = self._loop.create_future()
             await wanted
 
-    @property
     def at_once(self) -> bool:
-        """Whether nothing that was sent before waits to be taken."""
+        """Say whether nothing that was sent before waits to be taken."""
         return self.transport is not None and not self.writing_paused and not self.transport.is_closing()
 
     def answer_now(

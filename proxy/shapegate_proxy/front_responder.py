@@ -53,7 +53,6 @@ class FrontResponder:
         self._kept_back: list[Chunk] = []
         self._kept_back_bytes = 0
 
-    @property
     def at_once(self) -> bool:
         front = self._front
         transport = front.transport

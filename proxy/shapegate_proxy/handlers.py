@@ -67,7 +67,6 @@ class _Responder:
             await self.response.write(body)
         await self.response.write_eof()
 
-    @property
     def at_once(self) -> bool:
         return False
 

@@ -32,14 +32,14 @@ class Incoming:
     peer: Callable[[], str | None]
     """Says the address of the other end of the connection."""
     http_1_1: bool = True
-    digest: bytes | None = None
-    """Of its head, if that is all that it is made of."""
+    head: bytes | None = field(default=None, repr=False)
+    """As it came, if that is all that it is made of."""
     admission: Admission | None = None
     """What was found out when the same head came before; it may not hold any more."""
 
     def forget(self) -> None:
         """Let go of headers and parameters, which nobody needs while Electric is asked, which may last."""
-        self.values, self.query = _none, _none
+        self.values, self.query, self.head = _none, _none, None
 
 
 def _none(*_: str) -> Sequence[Any]:
@@ -61,9 +61,8 @@ class Responder(Protocol):
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         """Send a whole answer, instead of `begin` and what follows it."""
 
-    @property
     def at_once(self) -> bool:
-        """Whether something may be sent `now`: nothing that was sent before waits to be taken."""
+        """Say whether something may be sent `now`: nothing that was sent before waits to be taken."""
 
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         """Send a whole answer as `answer` does, without waiting for its reader."""
@@ -94,9 +93,8 @@ class Responder(Protocol):
 class Ground(Protocol):
     """The connection that a request came on, which may go on without a task at first."""
 
-    @property
     def at_once(self) -> bool:
-        """Whether something may be sent `now`; see `Responder`."""
+        """Say whether something may be sent `now`; see `Responder`."""
 
     def answer_now(
         self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str

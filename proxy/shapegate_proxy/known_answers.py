@@ -30,7 +30,8 @@ _EACH_ANOTHER: Final = re.compile(
 """How a line begins that says a time or an id."""
 SPELLINGS_MAX: Final = 4
 _PRINTABLE: Final = bytes(range(0x20, 0x7F))
-_BLANKS: Final = b" \t"
+_GOES_ON: Final = (b"\r\n ", b"\r\n\t")
+"""How a line goes on in the next one."""
 _CUT: Final = b"\r\n"
 _LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
 
@@ -45,16 +46,6 @@ class KnownHead:
     length: int | None
     """Of the body; None if it comes in chunks."""
 
-    def body(self, rest: bytes) -> bytes | None:
-        """Return the body, if what follows the head is all of it and no more, in no more than one chunk."""
-        if self.length is not None:
-            return rest if len(rest) == self.length else None
-        size, _, chunk = rest.partition(_CUT)
-        length = len(chunk) - len(_LAST_CHUNK)
-        if length < 1 or size != b"%x" % length or chunk[length:] != _LAST_CHUNK:
-            return None
-        return chunk[:length]
-
 
 class KnownAnswers:
     """The heads that came to one client of Electric."""
@@ -62,45 +53,74 @@ class KnownAnswers:
     def __init__(self, *, size_max: int = KNOWN_MAX) -> None:
         self._size_max = size_max
         self._each_another: tuple[bytes, ...] = ()
-        """As they came."""
-        self._heads: OrderedDict[bytes, KnownHead] = OrderedDict()
+        """How the lines begin that say something else each time, as they came."""
+        self._heads: OrderedDict[tuple[bytes, ...], KnownHead] = OrderedDict()
         """In the order in which they became known: one that is used much is soon known again."""
+        self._sizes: dict[int, bytes] = {}
+        """How Electric says before a chunk how long it is; one for each length of a body at most."""
 
-    def _same(self, head: bytes) -> bytes:
-        """Leave out what each answer says anew, unless it may be more than that (RFC 9112 5.2, 5.5)."""
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def _same(self, head: bytes) -> tuple[bytes, ...] | None:
+        """Return what stands between the values that each answer says anew; None if one is no plain value.
+
+        What is the same follows these in the same way, so that none of them goes on in another line
+        (RFC 9112 5.2, 5.5).
+        """
+        parts, rest = [], head
         for begins in self._each_another:
-            before, found, rest = head.partition(begins)
+            before, found, after = rest.partition(begins)
             if found:
-                value, _, after = rest.partition(_CUT)
-                if value.translate(None, _PRINTABLE) or after[:1] in _BLANKS:
-                    return head
-                head = before + _CUT + after
-        return head
+                value, cut, after = after.partition(_CUT)
+                rest = cut + after
+                if value.translate(None, _PRINTABLE):
+                    return None
+                parts.append(before)
+        parts.append(rest)
+        return tuple(parts)
 
     def recall(self, data: memoryview) -> tuple[KnownHead, bytes] | None:
         """Take in a whole answer, if its head is known: that and the body."""
         if len(data) > ANSWER_BYTES_MAX:
             return None
-        answer = bytes(data)
-        end = answer.find(_END) + len(_END)
-        known = self._heads.get(self._same(answer[:end]))
-        body = None if known is None else known.body(answer[end:])
-        return None if known is None or body is None else (known, body)
+        head, _, rest = data.tobytes().partition(_END)
+        same = self._same(head)
+        known = None if same is None else self._heads.get(same)
+        if known is None:
+            return None
+        body = self._body(known, rest)
+        return None if body is None else (known, body)
+
+    def _body(self, known: KnownHead, rest: bytes) -> bytes | None:
+        """Return the body, if what follows the head is all of it and no more, in no more than one chunk."""
+        if known.length is not None:
+            return rest if len(rest) == known.length else None
+        said, _, chunk = rest.partition(_CUT)
+        body = chunk.removesuffix(_LAST_CHUNK)
+        length = len(body)
+        size = self._sizes.get(length)
+        if size is None:
+            size = self._sizes[length] = b"%x" % length
+        return body if said == size and 0 < length < len(chunk) else None
 
     def learn(self, data: memoryview, head: AnswerHead, body: bytes, *, keeps: bool) -> None:
         """Keep what the parser read of a whole answer, if the same would be read of it without."""
         if len(data) > ANSWER_BYTES_MAX or head.framing is not Framing.SAID:
             return
-        answer = bytes(data)
-        end = answer.find(_END) + len(_END)
+        told, _, rest = data.tobytes().partition(_END)
         length = head.headers.get("content-length")
         known = KnownHead(head, keeps, None if length is None else int(length))
         # Heads before that of the answer (1xx) are not the answer's.
-        final = answer.startswith(b"HTTP/1.1 %d " % head.status)
-        if final and end <= HEAD_BYTES_MAX and known.body(answer[end:]) == body:
-            for begins in _EACH_ANOTHER.findall(answer[:end]):
-                if begins not in self._each_another and len(self._each_another) < SPELLINGS_MAX:
-                    self._each_another += (begins,)
-            self._heads[self._same(answer[:end])] = known
-            if len(self._heads) > self._size_max:
-                self._heads.popitem(last=False)
+        final = told.startswith(b"HTTP/1.1 %d " % head.status)
+        if not final or len(told) > HEAD_BYTES_MAX or self._body(known, rest) != body:
+            return
+        for begins in _EACH_ANOTHER.findall(told):
+            if begins not in self._each_another and len(self._each_another) < SPELLINGS_MAX:
+                self._each_another += (begins,)
+        same = self._same(told)
+        if same is None or any(part.startswith(_GOES_ON) or _EACH_ANOTHER.search(part) for part in same):
+            return
+        self._heads[same] = known
+        if len(self._heads) > self._size_max:
+            self._heads.popitem(last=False)

@@ -13,10 +13,10 @@ from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from shapegate_proxy.answer_head import AnswerHead
-    from shapegate_proxy.electric import Chunk, Deliver, Sink
+    from shapegate_proxy.electric import Chunk, Deliver, Sink, Watcher
     from shapegate_proxy.lean_deadlines import Deadlines
 
 WAITING_BYTES_MAX: Final = 16 * 1024
@@ -39,6 +39,10 @@ class End(Enum):
     """Nobody wants the answer any more, or the client was closed."""
 
 
+WHOLE: Final = End.WHOLE
+"""As a name of this module: to look a member of an enum up takes many steps, and is done for each answer."""
+
+
 class Line(Protocol):
     """The connection, as an exchange needs it."""
 
@@ -56,8 +60,8 @@ class Exchange:
         "_line",
         "_loop",
         "_pieces",
-        "_stuck",
         "_waiter",
+        "_watcher",
         "answered",
         "deliver",
         "end",
@@ -78,9 +82,9 @@ class Exchange:
         self._loop = loop
         self._line: Line | None = line
         self._pieces: list[bytes] = []
-        self._stuck: Callable[[], None] | None = None
-        """Whom to tell that the answer has to be waited for, while nobody does."""
         self._waiter: asyncio.Future[None] | None = None
+        self._watcher: Watcher | None = None
+        """Whom to tell what becomes of the answer, while nobody waits for it."""
         self.answered = False
         self.deliver: Deliver | None = None
         """Whom to give the answer if it is all there before it is asked for."""
@@ -101,24 +105,23 @@ class Exchange:
         """Whether nothing more should be read before something was taken."""
         return self.waiting_bytes > WAITING_BYTES_MAX or len(self._pieces) > PIECES_MAX
 
-    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Until somebody waits, give the answer to `deliver` if it comes in one piece, else call `stuck`.
+    def watch(self, watcher: Watcher) -> None:
+        """Until somebody waits, tell what becomes of the answer.
 
-        Who is called sees to it that somebody waits before long: until then nothing is bounded.
+        Who is told sees to it that somebody waits before long: until then nothing is bounded.
         """
-        self.deliver, self._stuck = deliver, stuck
+        self._watcher = watcher
 
     def unwatch(self) -> None:
         """Call nobody: who asked waits from now on, or is gone."""
-        if self._stuck is not None:
-            self.deliver = self._stuck = None
+        self._watcher = None
 
     def linger(self) -> None:
         """Take note that a read is over, and the answer is not."""
-        stuck = self._stuck
-        if stuck is not None and self.answered:
-            self.unwatch()
-            stuck()
+        watcher = self._watcher
+        if watcher is not None and self.answered:
+            self._watcher = None
+            watcher.stuck()
 
     async def head(self) -> None:
         """Wait until `answered`, or until the end. Cancelled meanwhile, the connection ends."""
@@ -132,10 +135,11 @@ class Exchange:
 
     def take_whole(self) -> Chunk | None:
         """Take all, if that is the whole body."""
-        if self.end is not End.WHOLE:
+        if self.end is not WHOLE:
             return None
-        body = b"".join(self._pieces)
-        self._pieces.clear()
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
         self.waiting_bytes = 0
         return body
 
@@ -149,7 +153,7 @@ class Exchange:
             if self.end is None:
                 await self._progress()
             if not self._pieces:
-                if self.end is End.WHOLE:
+                if self.end is WHOLE:
                     return b""
                 raise self.fault()
         pieces = self._pieces
@@ -190,13 +194,13 @@ class Exchange:
         self.status, self.headers, self.framed = head.status, head.headers, True
         self.answered = True
         self._pieces.append(body)
-        deliver = self.deliver
-        if self._stuck is None or deliver is None:
-            self.finish(End.WHOLE)
+        watcher = self._watcher
+        if watcher is None:
+            self.finish(WHOLE)
             return
-        self._line, self.end = None, End.WHOLE
-        self.deliver = self._stuck = None
-        deliver(self)
+        self._line = self._watcher = None
+        self.end = WHOLE
+        watcher.deliver(self)
 
     def push(self, piece: bytes) -> None:
         """Take in bytes of the body."""
@@ -212,15 +216,15 @@ class Exchange:
         """End; what has come can still be taken."""
         self._line = None
         self.end = end
-        waiter, deliver, stuck = self._waiter, self.deliver, self._stuck
-        if stuck is not None and deliver is not None:
-            self.deliver = self._stuck = None
-            if end is End.WHOLE:
-                deliver(self)
+        waiter, deliver, watcher = self._waiter, self.deliver, self._watcher
+        if watcher is not None:
+            self._watcher = None
+            if end is WHOLE:
+                watcher.deliver(self)
             else:
-                stuck()
+                watcher.stuck()
             return
-        if deliver is not None and end is End.WHOLE and waiter is not None and not waiter.cancelled():
+        if deliver is not None and end is WHOLE and waiter is not None and not waiter.cancelled():
             self.deliver = None
             deliver(self)
             self._loop.call_soon(self._wake)  # uvloop sends before that, not before what is ready now

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -91,10 +91,10 @@ class Limits:
     def __init__(self, settings: LimitSettings, *, monotonic: Callable[[], float]) -> None:
         self._settings = settings
         self._monotonic = monotonic
-        self._requests: Counter[Owner] = Counter()
+        self._requests: dict[Owner, int] = {}
         """Requests under way by principal and by org."""
-        self._live: Counter[Owner] = Counter()
-        self._initial: Counter[Owner] = Counter()
+        self._live: dict[Owner, int] = {}
+        self._initial: dict[Owner, int] = {}
         """Requests at the start of a log, and for subsets: those that read from Postgres, by org."""
         self._shapes_of_principals = RecentShapes(REMEMBERED_MAX)
         self._shapes_of_orgs = RecentShapes(REMEMBERED_MAX)
@@ -105,9 +105,9 @@ class Limits:
         Raises TooManyRequests.
         """
         owner, org = _owner(principal), (principal.org,)
-        if self._requests[owner] >= self._settings.requests_per_principal:
+        if self._requests.get(owner, 0) >= self._settings.requests_per_principal:
             raise TooManyRequests("This user has too many requests under way")
-        if self._requests[org] >= self._settings.requests_per_org:
+        if self._requests.get(org, 0) >= self._settings.requests_per_org:
             raise TooManyRequests("This organization has too many requests under way")
         return _Counted((self._requests, owner), (self._requests, org))
 
@@ -116,9 +116,9 @@ class Limits:
 
         Raises TooManyLive, TooManyInitial or TooManyShapes; a refused request counts nowhere.
         """
-        if account.live and self._live[account.owner] >= self._settings.live_per_principal:
+        if account.live and self._live.get(account.owner, 0) >= self._settings.live_per_principal:
             raise TooManyLive
-        if account.initial and self._initial[account.org] >= self._settings.initial_per_org:
+        if account.initial and self._initial.get(account.org, 0) >= self._settings.initial_per_org:
             raise TooManyInitial
         self._count_shape(account)
         counted = []
@@ -130,9 +130,9 @@ class Limits:
 
     def admits_now(self, account: Account) -> bool:
         """Say, counting nothing, whether a request is surely let in: its shape was noted lately."""
-        settings, requests = self._settings, self._requests
+        settings, requests, monotonic = self._settings, self._requests, self._monotonic
         return (
-            account.noted_until > self._monotonic()
+            account.noted_until > monotonic()
             and account.at_once
             and requests.get(account.owner, 0) < settings.requests_per_principal
             and requests.get(account.org, 0) < settings.requests_per_org
@@ -190,7 +190,7 @@ class _Counted:
 
     __slots__ = ("_counted",)
 
-    def __init__(self, *counted: tuple[Counter[Owner], Owner]) -> None:
+    def __init__(self, *counted: tuple[dict[Owner, int], Owner]) -> None:
         self._counted = counted
         for counter, owner in counted:
             counter[owner] = counter.get(owner, 0) + 1
@@ -203,7 +203,7 @@ class _Counted:
             _take_one(counter, owner)
 
 
-def _take_one(counter: Counter[Owner], owner: Owner) -> None:
+def _take_one(counter: dict[Owner, int], owner: Owner) -> None:
     left = counter[owner] - 1
     if left:
         counter[owner] = left

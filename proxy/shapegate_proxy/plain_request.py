@@ -18,23 +18,21 @@ if TYPE_CHECKING:
     Peer = Callable[[], str | None]
 
 
-def new_request(plain: PlainHead, *, digest: bytes, peer: Peer) -> Incoming:
+def new_request(plain: PlainHead, head: bytes, *, peer: Peer) -> Incoming:
     """Make one of a head that was read."""
-    return _incoming(plain.target, plain.org, plain.values, digest, peer)
+    return _incoming(plain.target, plain.org, plain.values, head, peer)
 
 
-def known_request(
-    admission: Admission, head: bytes, reader: HeadReader, *, digest: bytes, peer: Peer
-) -> Incoming:
+def known_request(admission: Admission, head: bytes, reader: HeadReader, *, peer: Peer) -> Incoming:
     """Make one of a head that came before, and was plain then."""
     values = partial(_values, reader, head)
-    incoming = _incoming(admission.target, admission.org, values, digest, peer)
+    incoming = _incoming(admission.target, admission.org, values, head, peer)
     incoming.admission = admission
     return incoming
 
 
 def _incoming(
-    target: str, org: str | None, values: Callable[[str], Sequence[str]], digest: bytes, peer: Peer
+    target: str, org: str | None, values: Callable[[str], Sequence[str]], head: bytes, peer: Peer
 ) -> Incoming:
     return Incoming(
         method="GET",
@@ -44,7 +42,7 @@ def _incoming(
         query=partial(_query, target),
         read_body=_no_body,
         peer=peer,
-        digest=digest,
+        head=head,
     )
 
 

@@ -40,7 +40,8 @@ class HeadPrinter:
     def __init__(self, origins: frozenset[str], *, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._origins = origins
-        self._second = -1
+        self._from = self._to = 0.0
+        """The second that `_date` is of."""
         self._date = ""
         self._plain = self._common(None)
         self._of_origins = {origin: self._common(origin) for origin in origins}
@@ -60,8 +61,9 @@ class HeadPrinter:
         elif not head.framed:
             own = f"content-length: {len(body)}\r\n"
         common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
-        second = int(self._now())
-        date = self._date if second == self._second else self._dated(second)
+        read_clock = self._now
+        now = read_clock()
+        date = self._date if self._from <= now < self._to else self._dated(now)
         line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
         told = f"{line}{head.fields}{common}x-request-id: {request_id}\r\ndate: {date}\r\n{own}\r\n"
         return told.encode() + body
@@ -72,8 +74,9 @@ class HeadPrinter:
         head.fields, head.framed = fields + own, True
         return self.print_whole(status, head, b"", origin, request_id)
 
-    def _dated(self, second: int) -> str:
-        self._second, self._date = second, formatdate(second, usegmt=True)
+    def _dated(self, now: float) -> str:
+        self._from = float(int(now))
+        self._to, self._date = self._from + 1.0, formatdate(self._from, usegmt=True)
         return self._date
 
 

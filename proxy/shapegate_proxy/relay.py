@@ -79,7 +79,7 @@ async def relay(
     """
 
     def deliver(answer: UpstreamAnswer) -> None:
-        head = head_to_send(built, answer, org_in_url) if responder.at_once else None
+        head = head_to_send(built, answer, org_in_url) if responder.at_once() else None
         body = None if head is None else answer.take_whole()
         if head is not None and body is not None:
             responder.answer_now(answer.status, head, body, request_id=request_id)
@@ -140,7 +140,7 @@ async def relay_answer(
 
 def _pour(responder: Responder, progress: Progress, sse: bool, chunk: Chunk) -> bool:
     """Send a piece of a body at the moment it comes, if the reader took all before."""
-    if not responder.at_once:
+    if not responder.at_once():
         return False
     responder.write_now(chunk)
     progress.body_bytes += len(chunk)

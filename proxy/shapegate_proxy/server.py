@@ -159,7 +159,7 @@ class _Server(web.Server):
         return FrontSettings(
             places=self._places,
             reader=HeadReader(),
-            admissions=plain.admissions,
+            recall=plain.admissions.recall,
             printer=plain.printer,
             serve=plain.serve,
             at_once=plain.at_once,

@@ -124,9 +124,9 @@ def still_admitted(services: Services, admission: Admission, seconds: float = 0.
     The token's times, its key and its session are looked at on each use (SECURITY J-14, J-15), and the
     limits. A token that ends within so many `seconds` does not count.
     """
-    proven = admission.proven
+    proven, clock = admission.proven, services.clock
     return (
-        proven.counts(services.clock(), seconds)
+        proven.counts(clock(), seconds)
         and services.sessions.believes(proven.principal)
         and services.limits.admits_now(admission.account)
     )
@@ -238,8 +238,8 @@ async def _admit(services: Services, incoming: Incoming, proven: ProvenToken, tr
         offset=str(asked.offset),
         user=loggable_user(principal.user),
     )
-    if incoming.digest is not None and not asked.live and not incoming.values(TRACE_PARENT):
-        services.admissions.remember(incoming.digest, admission)
+    if incoming.head is not None and not asked.live and not incoming.values(TRACE_PARENT):
+        services.admissions.remember(incoming.head, admission)
     return admission
 
 

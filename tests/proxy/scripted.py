@@ -12,9 +12,9 @@ from shapegate_proxy.electric import ElectricState
 from shapegate_proxy.upstream import UpstreamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer, UpstreamClient
+    from shapegate_proxy.electric import Chunk, Deliver, Sink, UpstreamAnswer, UpstreamClient, Watcher
 
 KEPT_HEADERS = {
     "content-type": "application/json; charset=utf-8",
@@ -135,36 +135,35 @@ class ScriptedBegun:
     """One request that was begun: the test calls `deliver`, or `stick` and answers then."""
 
     asked: Asked
-    _deliver: Deliver | None = None
-    _stuck: Callable[[], None] | None = None
+    _watcher: Watcher | None = None
     taken_in_hand: bool = False
     """Whether somebody waits for the answer."""
     left: bool = False
     stuck: bool = False
 
-    def watch(self, deliver: Deliver, stuck: Callable[[], None]) -> None:
-        """Call one of them."""
-        self._deliver, self._stuck = deliver, stuck
+    def watch(self, watcher: Watcher) -> None:
+        """Call it once."""
+        self._watcher = watcher
 
     def deliver(self, body: bytes, **changes: object) -> ScriptedAnswer:
         """Give an answer that is all there to whoever is called, or else to whoever waits."""
         answer = ScriptedAnswer(whole=body, **changes)  # type: ignore[arg-type]  # fields by name
-        deliver, self._deliver, self._stuck = self._deliver, None, None
+        watcher, self._watcher = self._watcher, None
         if not self.asked.outcome.done():
             self.asked.outcome.set_result(answer)
-        if deliver is not None:
-            deliver(answer)
+        if watcher is not None:
+            watcher.deliver(answer)
         return answer
 
     def stick(self) -> None:
         """Say that it has to be waited for."""
-        stuck, self._deliver, self._stuck, self.stuck = self._stuck, None, None, True
-        if stuck is not None:
-            stuck()
+        watcher, self._watcher, self.stuck = self._watcher, None, True
+        if watcher is not None:
+            watcher.stuck()
 
     async def answer(self) -> UpstreamAnswer:
         assert not self.taken_in_hand
-        self.taken_in_hand, self._deliver, self._stuck = True, None, None
+        self.taken_in_hand, self._watcher = True, None
         try:
             return await self.asked.outcome
         except asyncio.CancelledError:
@@ -172,7 +171,7 @@ class ScriptedBegun:
             raise
 
     def leave(self) -> None:
-        self.left, self._deliver, self._stuck = True, None, None
+        self.left, self._watcher = True, None
         if not self.asked.outcome.done():
             self.asked.cancelled = True
         elif not self.asked.outcome.cancelled() and self.asked.outcome.exception() is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from aiohttp import ClientSession, web
 
-from shapegate_proxy.admissions import TARGET_CHARS_MAX, Admissions, head_digest
+from shapegate_proxy.admissions import HEAD_BYTES_MAX, TARGET_CHARS_MAX, Admissions
 from shapegate_proxy.config import SharingSettings
 from shapegate_proxy.errors import InvalidToken
 from shapegate_proxy.limit_settings import LimitSettings
@@ -38,19 +38,19 @@ def admission(target: str = TARGET) -> Admission:
 
 def test_the_same_bytes_are_recalled_and_no_others() -> None:
     kept, known = Admissions(), admission()
-    kept.remember(head_digest(b"GET / HTTP/1.1\r\n\r\n"), known)
-    assert kept.recall(head_digest(b"GET / HTTP/1.1\r\n\r\n")) is known
-    assert kept.recall(head_digest(b"GET /  HTTP/1.1\r\n\r\n")) is None
+    kept.remember(b"GET / HTTP/1.1\r\n\r\n", known)
+    assert kept.recall(b"GET / HTTP/1.1\r\n\r\n") is known
+    assert kept.recall(b"GET /  HTTP/1.1\r\n\r\n") is None
 
 
 def test_I_08_what_is_kept_is_bounded() -> None:
     kept = Admissions(size_max=2)
     for name in (b"1", b"2", b"1", b"3"):
-        if kept.recall(name) is None:
-            kept.remember(name, admission())
-    assert [kept.recall(name) is None for name in (b"1", b"2", b"3")] == [False, True, False]
-    kept.remember(b"4", admission("x" * (TARGET_CHARS_MAX + 1)))
-    assert (kept.recall(b"4"), len(kept)) == (None, 2)
+        kept.remember(name, admission())
+    assert [kept.recall(name) is None for name in (b"1", b"2", b"3")] == [True, False, False]
+    for name, target in ((b"4", "x" * (TARGET_CHARS_MAX + 1)), (b"5" * (HEAD_BYTES_MAX + 1), TARGET)):
+        kept.remember(name, admission(target))
+        assert (kept.recall(name), len(kept)) == (None, 2)
 
 
 SHARED = SharingSettings()

@@ -372,13 +372,16 @@ class Watcher:
 
     def __init__(self, cached: Cached, asked: UpstreamRequest = START) -> None:
         self.answers: list[UpstreamAnswer] = []
-        self.stuck = 0
+        self.times_stuck = 0
         self.begun = cached.cache.begin(asked)
         if self.begun is not None:
-            self.begun.watch(self.answers.append, self.wait)
+            self.begun.watch(self)
 
-    def wait(self) -> None:
-        self.stuck += 1
+    def deliver(self, answer: UpstreamAnswer) -> None:
+        self.answers.append(answer)
+
+    def stuck(self) -> None:
+        self.times_stuck += 1
 
 
 def beginning() -> tuple[Cached, list[ScriptedBegun]]:
@@ -430,7 +433,7 @@ async def test_who_waits_for_a_begun_answer_fills_by_reading_it(called: bool) ->
         begun[0].asked.answer(b"[", b"]", b"")
     answer = await watcher.begun.answer()
     assert watcher.answers == ([answer] if called else [])
-    assert watcher.stuck == (not called)
+    assert watcher.times_stuck == (not called)
     assert await body_of(answer) == b"[]"
     assert (cached.cache.entries, cached.cache._fills, cached.cache._filling_bytes) == (1, {}, 0)
 
@@ -461,4 +464,4 @@ async def test_a_fault_of_a_begun_request_leaves_no_fill() -> None:
     with pytest.raises(UpstreamFault):
         await watcher.begun.answer()
     watcher.begun.leave()
-    assert (watcher.stuck, cached.cache._fills) == (1, {})
+    assert (watcher.times_stuck, cached.cache._fills) == (1, {})

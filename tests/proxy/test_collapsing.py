@@ -551,18 +551,18 @@ class Watcher:
     def __init__(self, callers: Callers, *, takes: bool = True) -> None:
         self.takes = takes
         self.bodies: list[bytes | None] = []
-        self.stuck = 0
+        self.times_stuck = 0
         found = callers.collapsing.begin(request())
         assert found is not None
         self.begun = found
-        found.watch(self.deliver, self.wait)
+        found.watch(self)
 
     def deliver(self, answer: UpstreamAnswer) -> None:
         body = answer.take_whole() if self.takes else None
         self.bodies.append(None if body is None else bytes(body))
 
-    def wait(self) -> None:
-        self.stuck += 1
+    def stuck(self) -> None:
+        self.times_stuck += 1
 
 
 def beginning() -> tuple[Callers, list[ScriptedBegun]]:
@@ -581,7 +581,7 @@ async def test_who_begin_the_same_share_one_request_and_each_is_called_once(coun
     given = begun[0].deliver(b"[]")
     assert await asking == (200, b"[]")
     await ticks()
-    assert [(each.bodies, each.stuck) for each in watching] == [([b"[]"], 0)] * count
+    assert [(each.bodies, each.times_stuck) for each in watching] == [([b"[]"], 0)] * count
     assert (given.closed, callers.collapsing.running, begun[0].left) == (True, 0, False)
 
 
@@ -599,7 +599,7 @@ async def test_who_begins_to_wait_before_its_round_is_woken() -> None:
     watching = [Watcher(callers) for _ in range(2 * ROUND)]
     begun[0].deliver(b"[]")
     assert await body_of(await watching[-1].begun.answer()) == b"[]"
-    assert (watching[-1].bodies, watching[-1].stuck) == ([], 0)
+    assert (watching[-1].bodies, watching[-1].times_stuck) == ([], 0)
 
 
 async def test_who_is_called_and_cannot_take_waits_for_the_same() -> None:
@@ -633,7 +633,7 @@ async def test_what_is_not_whole_all_who_began_wait_for() -> None:
     begun[0].stick()
     answer = begun[0].asked.answer(b"[")
     await ticks()
-    assert [(each.bodies, each.stuck) for each in watching] == [([], 1)] * 2
+    assert [(each.bodies, each.times_stuck) for each in watching] == [([], 1)] * 2
     assert callers.collapsing.begin(request()) is None
     reading = [asyncio.create_task(body_of(await each.begun.answer())) for each in watching]
     answer.send(b"]", b"")
@@ -655,7 +655,7 @@ async def test_W_02_a_fault_reaches_each_who_began_as_its_own() -> None:
         each.begun.leave()
         faults.append(caught.value)
     assert faults[0] is not faults[1]
-    assert ([each.stuck for each in watching], callers.collapsing.running) == ([1, 1], 0)
+    assert ([each.times_stuck for each in watching], callers.collapsing.running) == ([1, 1], 0)
 
 
 @pytest.mark.parametrize("stuck", [False, True])
@@ -685,7 +685,7 @@ async def test_close_is_a_fault_to_all_who_began(stuck: bool) -> None:
         begun[0].stick()
     await callers.collapsing.close()
     for each in watching:
-        assert each.stuck == 1
+        assert each.times_stuck == 1
         with pytest.raises(UpstreamFault):
             await each.begun.answer()
     assert begun[0].left

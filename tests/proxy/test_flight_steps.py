@@ -13,10 +13,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from shapegate_proxy import flights
 from shapegate_proxy.answer_cache import AnswerCache
 from shapegate_proxy.collapsing import Collapsing
 from shapegate_proxy.errors import InvalidToken, UpstreamFault
+from shapegate_proxy.flights import Departures
 from shapegate_proxy.held import HeldRequests
 from shapegate_proxy.limit_settings import LimitSettings
 from shapegate_proxy.limits import Limits, account
@@ -66,7 +66,6 @@ class Client:
     def known(self) -> None:
         """Take note."""
 
-    @property
     def at_once(self) -> bool:
         return not self.paused and not self.lost
 
@@ -77,7 +76,7 @@ class Client:
     def answer_now(
         self, status: int, head: ClientHead, body: Chunk, origin: str | None = None, request_id: str = ""
     ) -> None:
-        assert self.at_once
+        assert self.at_once()
         self.answers += 1
         self.sent.append(bytes(body))
         self.over = True
@@ -102,7 +101,7 @@ class Client:
         """Send the head."""
 
     def write_now(self, chunk: Chunk) -> None:
-        assert self.at_once
+        assert self.at_once()
         self.sent.append(bytes(chunk))
 
     async def write(self, chunk: Chunk, *, more: bool) -> None:
@@ -197,7 +196,7 @@ class Stage:
         client = self.clients[number % len(self.clients)] if self.clients else None
         if step == "ask":
             client = Client()
-            client.flight = flights.begin(self.services, self.admissions[number % 2], client)
+            client.flight = Departures(self.services).begin(self.admissions[number % 2], client)
             if client.flight is not None:
                 self.begun += 1
                 self.clients.append(client)
@@ -258,7 +257,7 @@ async def test_I_08_a_mistake_of_the_client_to_electric_leaves_no_count() -> Non
         patch.setattr(stage.client, "begin", mistake)
         with contextlib.suppress(ValueError):
             stage.play("ask", 0)
-    assert not stage.limits._requests + stage.limits._initial
+    assert not stage.limits._requests | stage.limits._initial
 
 
 @settings(max_examples=300, deadline=None)
@@ -278,7 +277,7 @@ def test_I_21_whatever_happens_in_whatever_order_each_request_ends_once_and_leav
         await stage.finish()
         assert len(stage.recorder.events) == stage.begun
         assert len({event.request_id for event in stage.recorder.events}) == stage.begun
-        assert not stage.limits._requests + stage.limits._initial + stage.limits._live
+        assert not stage.limits._requests | stage.limits._initial | stage.limits._live
         assert stage.held.count == 0
         for client in stage.clients:
             assert client.answers <= 1

@@ -92,6 +92,22 @@ def test_W_03_a_line_that_may_be_more_than_a_time_is_the_parsers(line: bytes) ->
     assert learned(told).recall(memoryview(told.replace(b"date: a\r\n", line))) is None
 
 
+DATE, ID = b"date: a\r\n", b"x-request-id: b\r\n"
+
+
+@pytest.mark.parametrize(
+    "lines", [b"date: a\r\n b\r\n", b"date: a\r\n\tb\r\n", DATE + DATE, ID + DATE, DATE + b"x: y\r\n" + DATE]
+)
+def test_W_08_a_head_that_would_never_be_known_again_is_not_kept(lines: bytes) -> None:
+    """The first head says in which order a time and an id stand."""
+    told = HEAD + b"%bcontent-length: 2\r\n\r\n[]"
+    known = learned(told % (DATE + ID), told % lines)
+    assert len(known) == 1
+    assert known.recall(memoryview(told % lines)) is None
+    for fewer in (b"", DATE, ID):
+        assert recalled(learned(told % (DATE + ID), told % fewer), told % fewer) == read([told % fewer])
+
+
 @pytest.mark.parametrize("name", [*ALL, "length", "chunk"])
 def test_W_03_what_is_known_changes_nothing_of_how_an_answer_is_read(name: str) -> None:
     answer = (ALL | {"length": LENGTH, "chunk": CHUNK})[name]

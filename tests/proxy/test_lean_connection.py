@@ -22,6 +22,8 @@ from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from shapegate_proxy.electric import UpstreamAnswer
+
 
 class Transport(asyncio.Transport):
     """Sends nothing anywhere."""
@@ -302,7 +304,10 @@ class Watcher:
         self.line = line
         self.calls: list[str] = []
         self.exchange = line.ask()
-        self.exchange.watch(lambda answer: self.calls.append(str(answer.take_whole())), self.stuck)
+        self.exchange.watch(self)
+
+    def deliver(self, answer: UpstreamAnswer) -> None:
+        self.calls.append(str(answer.take_whole()))
 
     def stuck(self) -> None:
         self.calls.append("stuck")
