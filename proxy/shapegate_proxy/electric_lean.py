@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from shapegate_proxy.descriptors import OpenFiles
 from shapegate_proxy.electric import ElectricState, ElectricTimeouts, read_state
 from shapegate_proxy.errors import GateFull, UpstreamFault, UpstreamTimeout
-from shapegate_proxy.known_answers import KnownAnswers
+from shapegate_proxy.known_answers import Sending
 from shapegate_proxy.lean_address import Address
 from shapegate_proxy.lean_connection import READ_BYTES, Connection
 from shapegate_proxy.lean_deadlines import Deadlines
@@ -60,7 +60,6 @@ class LeanClient:
         self._loop = asyncio.get_running_loop()
         # Made of bytes, so that its pages are there from the start, and no stream takes longer for them.
         self._buffer = memoryview(bytearray(bytes(READ_BYTES)))
-        self._known = KnownAnswers()
         self._idle = Deadlines(self._loop, self._timeouts.idle_seconds, Connection.abort)
         self._patience: dict[float, Deadlines[Exchange]] = {}
         self._connections: set[Connection] = set()
@@ -71,10 +70,10 @@ class LeanClient:
 
     def begin(self, request: UpstreamRequest) -> Begun | None:
         """Send one request over a kept connection, if there is one."""
-        message = request.printed
-        if message is None:
-            message = self._print(request)
-            request.keep_printed(message)
+        sending = request.sending
+        if sending is None:
+            sending = Sending(self._print(request))
+            request.keep(sending)
         connection = self._idle.take_newest()
         if connection is not None and not connection.quiet():
             connection.abort()
@@ -82,8 +81,8 @@ class LeanClient:
         if connection is None:
             return None
         write = connection.write
-        write(message)  # Electric waits for nothing of what follows.
-        begun = _Begun(self._loop, connection)
+        write(sending.message)  # Electric waits for nothing of what follows.
+        begun = _Begun(self._loop, connection, sending)
         begun.client, begun.request = self, request
         connection.expect(begun, request.method == "HEAD")
         return begun
@@ -209,7 +208,7 @@ class LeanClient:
             self._files.give_back()
             raise
         # From here on `forget` gives it back.
-        connection = Connection(self, sock, self._buffer, self._known)
+        connection = Connection(self, sock, self._buffer)
         try:
             await self._loop.create_connection(
                 lambda: connection,

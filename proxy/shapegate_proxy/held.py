@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from contextlib import suppress
-from functools import cached_property
 from typing import TYPE_CHECKING, Final, Protocol
 
 from shapegate_proxy.errors import GateStopping, InvalidToken
@@ -98,7 +97,10 @@ class Brief(Protocol):
 class HeldRequests:
     """Every request under way at one gate."""
 
+    __slots__ = ("_brief", "_draining", "_holds", "_looks_at", "_loop", "_none_left")
+
     def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._holds: set[Hold] = set()
         self._brief: set[Brief] = set()
         self._draining = False
@@ -114,10 +116,13 @@ class HeldRequests:
         """
         return Hold(self, session, self.loop.time() + seconds)
 
-    @cached_property
+    @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop of all that is held; to ask asyncio each time is a system call."""
-        return asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        return loop
 
     def add(self, hold: Hold) -> None:
         """Count one as under way."""

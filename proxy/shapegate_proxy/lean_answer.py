@@ -14,7 +14,6 @@ from shapegate_proxy.lean_framing import Framing
 
 if TYPE_CHECKING:
     from shapegate_proxy.answer_head import AnswerHead
-    from shapegate_proxy.known_answers import KnownAnswers
 
 HEAD_BYTES_MAX: Final = 64 * 1024
 """Of the heads before a body, interim ones included (SECURITY W-08)."""
@@ -45,12 +44,10 @@ class AnswerReader:
         "fresh",
         "head",
         "keeps",
-        "known",
         "on_body",
     )
 
-    def __init__(self, known: KnownAnswers) -> None:
-        self.known = known
+    def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
         self.begin(bodyless=False)
@@ -60,7 +57,7 @@ class AnswerReader:
         """Expect an answer; `bodyless` says that it has no body, whatever it announces (HEAD)."""
         self._bodyless = bodyless
         self.fresh = not bodyless
-        """Whether a whole answer that is `known` need not be fed."""
+        """Whether nothing came of an answer that may have a body."""
         self._left_over = self.complete = self.keeps = False
         self._head_bytes = self._void_bytes = 0
         self._fields: list[tuple[bytes, bytes]] = []
@@ -84,19 +81,13 @@ class AnswerReader:
                 self._void_bytes += size
                 parser.feed_data(data)
                 return self._void_bytes <= VOID_BYTES_MAX or bool(self._pieces)
-            first, self.fresh = self.fresh, False
+            self.fresh = False
             room = min(size, HEAD_BYTES_MAX - self._head_bytes)
             self._head_bytes += room
             parser.feed_data(data[:room])
-            if first and self.complete:
-                self._learn(data)
             return self._is_bounded() and (room == size or self.feed(data[room:]))
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return False
-
-    def _learn(self, data: memoryview) -> None:
-        if self.head is not None:
-            self.known.learn(data, self.head, b"".join(self._pieces), keeps=self.keeps)
 
     def take(self) -> bytes:
         """Return what came of the body since it was last asked, which may be nothing."""

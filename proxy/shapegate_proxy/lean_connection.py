@@ -10,6 +10,7 @@ import select
 import sys
 from typing import TYPE_CHECKING, Final, Protocol
 
+from shapegate_proxy.known_answers import know
 from shapegate_proxy.lean_answer import AnswerReader
 from shapegate_proxy.lean_exchange import End
 from shapegate_proxy.lean_framing import Framing
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
-    from shapegate_proxy.known_answers import KnownAnswers
     from shapegate_proxy.lean_exchange import Exchange
 
 READ_BYTES: Final = 96 * 1024
@@ -57,13 +57,13 @@ class Connection(asyncio.BufferedProtocol):
         "write",
     )
 
-    def __init__(self, pool: Pool, sock: socket.socket, buffer: memoryview, known: KnownAnswers) -> None:
+    def __init__(self, pool: Pool, sock: socket.socket, buffer: memoryview) -> None:
         self._pool = pool
         self._socket = sock
         self._buffer = buffer
         self._view = buffer
         """What of it the next read may fill."""
-        self._reader = AnswerReader(known)
+        self._reader = AnswerReader()
         self._exchange: Exchange | None = None
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None
@@ -125,25 +125,29 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None:
             self.abort()
             return
+        sending = exchange.sending if reader.fresh else None
+        if sending is not None and (known := sending.known) is not None:
+            body = known.body(self._buffer, nbytes)
+            if body is not None:
+                self._exchange = None
+                exchange.take_whole_answer(known.head, body)
+                self._end_exchange(known.keeps)
+                return
         data = self._buffer[:nbytes]
-        whole = reader.known.recall(data) if reader.fresh else None
-        if whole is not None:
-            known, body = whole
-            self._exchange = None
-            exchange.take_whole_answer(known.head, body)
-            self._end_exchange(keeps=known.keeps)
-            return
         readable = reader.feed(data)
         if not exchange.answered and reader.head is not None:
             exchange.take_head(reader.head)
-        if piece := reader.take():
+        piece = reader.take()
+        if piece:
             exchange.push(piece)
             if not exchange.waiting_bytes:
                 self._view = self._buffer
         if reader.complete:
+            if sending is not None and readable and reader.head is not None:
+                sending.known = know(data, reader.head, piece, keeps=reader.keeps)
             self._exchange = None
             exchange.finish(End.WHOLE)
-            self._end_exchange(keeps=readable and reader.keeps)
+            self._end_exchange(readable and reader.keeps)
         elif not readable:
             self._lose(End.CUT)
         elif exchange.full and not exchange.paused and self._transport is not None:
@@ -162,7 +166,7 @@ class Connection(asyncio.BufferedProtocol):
 
     # What follows from it.
 
-    def _end_exchange(self, *, keeps: bool) -> None:
+    def _end_exchange(self, keeps: bool) -> None:
         """Keep the connection after an answer, if nothing is left on it."""
         transport = self._transport
         assert transport is not None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from shapegate_proxy.answer_head import AnswerHead
     from shapegate_proxy.electric import Chunk, Deliver, Sink, Watcher
+    from shapegate_proxy.known_answers import Sending
     from shapegate_proxy.lean_deadlines import Deadlines
 
 WAITING_BYTES_MAX: Final = 16 * 1024
@@ -69,6 +70,7 @@ class Exchange:
         "headers",
         "patience",
         "paused",
+        "sending",
         "sink",
         "status",
         "waiting_bytes",
@@ -78,7 +80,8 @@ class Exchange:
     headers: Mapping[str, str]
     framed: bool
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, line: Line) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, line: Line, sending: Sending | None = None) -> None:
+        """`sending` is what was sent, if that is done again and again."""
         self._loop = loop
         self._line: Line | None = line
         self._pieces: list[bytes] = []
@@ -92,6 +95,7 @@ class Exchange:
         self.patience: Deadlines[Exchange] | None = None
         """How long who waits waits; given before anybody does."""
         self.paused = False
+        self.sending = sending
         self.sink: Sink | None = None
         self.waiting_bytes = 0
 

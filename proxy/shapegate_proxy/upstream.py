@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from shapegate_proxy.config import Secret
+    from shapegate_proxy.known_answers import Sending
     from shapegate_proxy.policy import ConfinedRequest
     from shapegate_wire.shape import QueryPairs
     from shapegate_wire.subset import SubsetRequest
@@ -45,12 +46,12 @@ class UpstreamRequest:
     sse: bool
     key: Hashable = field(init=False, repr=False)
     """All that Electric is asked, but not for whom: requests of one key have one answer."""
-    printed: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    """As it goes on the wire, if it may be sent again."""
+    sending: Sending | None = field(default=None, init=False, repr=False, compare=False)
+    """What whoever sends it keeps of it, if it may be sent again."""
 
-    def keep_printed(self, message: bytes) -> None:
-        """Keep it as it goes on the wire, by whoever sends it."""
-        object.__setattr__(self, "printed", message)
+    def keep(self, sending: Sending) -> None:
+        """Keep it for the next time."""
+        object.__setattr__(self, "sending", sending)
 
     def __post_init__(self) -> None:
         """Name what is asked: a trace only says who asks."""

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shapegate_proxy.known_answers import KnownAnswers
 from shapegate_proxy.lean_answer import HEAD_BYTES_MAX, HEADERS_MAX, VOID_BYTES_MAX, AnswerReader
 from shapegate_proxy.lean_framing import Framing
 from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD
@@ -33,7 +32,7 @@ class Outcome:
 
 def read(pieces: Iterable[bytes], *, bodyless: bool = False) -> Outcome:
     """Feed pieces as a connection does: after an end, or after what is no answer, it reads none."""
-    reader = AnswerReader(KnownAnswers())
+    reader = AnswerReader()
     reader.begin(bodyless=bodyless)
     body, left_over = b"", False
     for piece in pieces:
@@ -220,7 +219,7 @@ def test_a_head_alone_has_no_body(data: bytes) -> None:
 
 
 def test_a_connection_is_read_answer_after_answer() -> None:
-    reader = AnswerReader(KnownAnswers())
+    reader = AnswerReader()
     for data in [*GOOD.values(), *GOOD.values()]:
         reader.begin(bodyless=False)
         assert (reader.touched, reader.complete) == (False, False)
@@ -240,7 +239,7 @@ def test_a_connection_is_read_answer_after_answer() -> None:
     ],
 )
 def test_I_22_what_is_no_body_is_bounded(drip: bytes) -> None:
-    reader = AnswerReader(KnownAnswers())
+    reader = AnswerReader()
     fed = 0
     while reader.feed(memoryview(drip[fed : fed + 1_000])):
         reader.take()

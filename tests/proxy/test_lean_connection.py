@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shapegate_proxy.errors import UpstreamFault, UpstreamTimeout
-from shapegate_proxy.known_answers import KnownAnswers
+from shapegate_proxy.known_answers import Sending
 from shapegate_proxy.lean_connection import READ_BYTES, Connection
 from shapegate_proxy.lean_deadlines import Deadlines
 from shapegate_proxy.lean_exchange import PIECES_MAX, WAITING_BYTES_MAX, End, Exchange
@@ -72,14 +72,14 @@ class Line:
         self.buffer = bytearray(READ_BYTES)
         self.pool, self.transport = Pool(), Transport()
         self.near, self.far = socket.socketpair()
-        self.connection = Connection(self.pool, self.near, memoryview(self.buffer), KnownAnswers())
+        self.connection = Connection(self.pool, self.near, memoryview(self.buffer))
         self.connection.connection_made(self.transport)
         loop = asyncio.get_running_loop()
         self.patience = Deadlines[Exchange](loop, 60, Exchange.expire)
 
-    def ask(self, *, bodyless: bool = False) -> Exchange:
+    def ask(self, *, bodyless: bool = False, sending: Sending | None = None) -> Exchange:
         self.connection.write(b"GET")
-        exchange = Exchange(asyncio.get_running_loop(), self.connection)
+        exchange = Exchange(asyncio.get_running_loop(), self.connection, sending)
         exchange.patience = self.patience
         self.connection.expect(exchange, bodyless)
         return exchange
@@ -290,11 +290,36 @@ async def test_a_read_that_is_cancelled_may_be_repeated() -> None:
 
 async def test_a_connection_that_ended_before_it_was_made_is_closed() -> None:
     with opened() as line:
-        known, transport = KnownAnswers(), Transport()
-        connection = Connection(line.pool, line.near, memoryview(line.buffer), known)
+        transport = Transport()
+        connection = Connection(line.pool, line.near, memoryview(line.buffer))
         connection.abort()
         connection.connection_made(transport)
         assert transport.calls == ["abort"]
+
+
+async def test_an_answer_like_the_last_one_to_the_same_request_is_read_as_it_was() -> None:
+    with opened() as line:
+        sending = Sending(b"GET")
+        for body, read in ((b"[]", False), (b"{}", True), (b"[ ]", False), (b"{ }", True), (b"[]", False)):
+            known = sending.known
+            exchange = line.ask(sending=sending)
+            line.receive(
+                EMPTY_LOG.replace(b"length: 2\r\n\r\n[]", b"length: %d\r\n\r\n%b" % (len(body), body))
+            )
+            assert (sending.known is known) == read
+            assert (exchange.status, await rest(exchange)) == (200, body)
+        assert line.pool.kept == [line.connection] * 5
+
+
+@pytest.mark.parametrize("bodyless", [True, False])
+async def test_what_does_not_come_whole_in_one_read_is_not_known(bodyless: bool) -> None:
+    with opened() as line:
+        sending = Sending(b"GET")
+        line.ask(bodyless=bodyless, sending=sending)
+        for piece in (EMPTY_LOG[:-2],) if bodyless else (EMPTY_LOG[:-1], EMPTY_LOG[-1:]):
+            line.receive(piece)
+        assert sending.known is None
+        assert line.pool.kept == [line.connection] or bodyless
 
 
 class Watcher:
