@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 KEPT_BACK_BYTES_MAX: Final = 64 * 1024
 """Pieces of a body leave together up to here."""
 
+_SIZES: Final = tuple(b"%x\r\n" % size for size in range(4 * 1024))
+"""How the sizes of small chunks are said: to print one takes a tenth of what an event costs here."""
+
 
 class Line(Protocol):
     """The connection, as an answer needs it."""
@@ -69,11 +72,7 @@ class FrontResponder:
 
     def write_now(self, chunk: Chunk) -> None:
         if self._front.transport is not None:
-            self._front.transport.write(b"".join(self._framed(chunk)) if self._chunked else chunk)
-
-    def _framed(self, chunk: Chunk) -> tuple[Chunk, ...]:
-        """Say of a piece of the body what the head promised (RFC 9112 7.1)."""
-        return (b"%x\r\n" % len(chunk), chunk, b"\r\n") if self._chunked else (chunk,)
+            self._front.transport.write(b"".join(_as_chunk(chunk)) if self._chunked else chunk)
 
     async def answer(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         await self._front.send(self._whole(status, head, body, request_id))
@@ -98,7 +97,7 @@ class FrontResponder:
             await self._front.send(pieces)
 
     async def write(self, chunk: Chunk, *, more: bool) -> None:
-        self._kept_back += self._framed(chunk)
+        self._kept_back += _as_chunk(chunk) if self._chunked else (chunk,)
         self._kept_back_bytes += len(chunk)
         if not more or self._kept_back_bytes >= KEPT_BACK_BYTES_MAX:
             await self.flush()
@@ -118,3 +117,9 @@ class FrontResponder:
         self._front.make_room_for_others()
         await self.flush()
         return len(body)
+
+
+def _as_chunk(piece: Chunk) -> tuple[Chunk, ...]:
+    """Say of a piece of a body how long it is, and where it ends (RFC 9112 7.1)."""
+    size = len(piece)
+    return (_SIZES[size] if size < len(_SIZES) else b"%x\r\n" % size), piece, b"\r\n"

@@ -64,10 +64,9 @@ class Place:
         """Whether there is something to take: bytes, or the end."""
         return self._piece.chunk is not None and not self.cut
 
-    def peek(self) -> Chunk:
-        """Return what `take` would return."""
-        assert self._piece.chunk is not None
-        return self._piece.chunk
+    def peek(self) -> Chunk | None:
+        """Return what `take` would return; None if it is not `ready`."""
+        return None if self.cut else self._piece.chunk
 
     def take(self) -> Chunk:
         """Return the next chunk, which is ready; empty at the end of the body, also when asked again."""
@@ -112,9 +111,8 @@ class SharedBody:
         """How much is held, with what the chunks cost beside their bytes."""
         return self._tail.at - self._first.at
 
-    @property
-    def wanted(self) -> bool:
-        """Whether the foremost reader has taken so much that more may be appended."""
+    def wants(self) -> bool:
+        """Say whether the foremost reader has taken so much that more may be appended."""
         return self._tail.at - self._foremost.at < self._bounds.ahead_bytes_max
 
     def join(self) -> Place:
@@ -128,12 +126,13 @@ class SharedBody:
         return place
 
     def append(self, chunk: Chunk) -> None:
-        """Add bytes, which must be `wanted`; cuts off who is too far behind."""
+        """Add bytes, which it `wants`; cuts off who is too far behind."""
         tail = self._tail
         tail.chunk, self._last_at = chunk, tail.at
         tail.following = self._tail = _Piece(tail.at + len(chunk) + PIECE_BYTES)
         if self._tail.at >= self._bounds.ahead_bytes_max:
-            self.stop_joining()
+            if self.joinable:
+                self.stop_joining()
             if self._last_at - self._first.at > self._bounds.behind_bytes_max:
                 self._cut()
 

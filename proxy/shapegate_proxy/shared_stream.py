@@ -91,7 +91,7 @@ class SharedStream:
         body = self.body
         answer.pour(self._sink)
         while True:
-            if not body.wanted:
+            if not body.wants():
                 self._room = asyncio.get_running_loop().create_future()
                 await self._room
             chunk = await answer.next()
@@ -102,7 +102,7 @@ class SharedStream:
         self._wake()
 
     def _sink(self, chunk: Chunk) -> bool:
-        if not self.body.wanted:
+        if not self.body.wants():
             return False
         self.bring(chunk)
         return True
@@ -130,7 +130,7 @@ class SharedStream:
 
     def taken(self) -> None:
         """Go on if the reader who took something needs more."""
-        if self._room is not None and self.body.wanted:
+        if self._room is not None and self.body.wants():
             room, self._room = self._room, None
             if not room.done():
                 room.set_result(None)
@@ -141,15 +141,10 @@ class SharedStream:
             self._abandon()
 
     def _wake(self) -> None:
-        if self._news:
-            waiting, self._news = self._news, {}
-            for news, reader in waiting.items():
-                if news.done():
-                    continue
-                if reader.offer():
-                    self._news[news] = reader
-                else:
-                    news.set_result(None)
+        # Those who are woken leave `_news` later, in their tasks.
+        for news, reader in self._news.items():
+            if not (news.done() or reader.offer()):
+                news.set_result(None)
 
 
 class SharedAnswer:
@@ -210,8 +205,7 @@ class SharedAnswer:
         stream, place, sink = self._stream, self._place, self._sink
         if sink is None:
             return False
-        while place.ready:
-            chunk = place.peek()
+        while (chunk := place.peek()) is not None:
             if not chunk or not sink(chunk):
                 return False
             place.take()

@@ -17,7 +17,7 @@ CHUNK = b"x" * (1_000 - PIECE_BYTES)
 def filled(body: SharedBody) -> int:
     """Append as long as more is wanted; returns how often."""
     count = 0
-    while body.wanted:
+    while body.wants():
         body.append(CHUNK)
         count += 1
     return count
@@ -64,7 +64,7 @@ def test_what_was_read_ahead_can_be_joined_no_more() -> None:
         body.append(CHUNK)
         assert body.joinable
     body.append(CHUNK)
-    assert (body.wanted, body.joinable) == (False, False)
+    assert (body.wants(), body.joinable) == (False, False)
 
 
 def test_I_22_the_foremost_sets_the_pace_and_who_falls_behind_is_cut_off() -> None:
@@ -90,7 +90,7 @@ def test_who_is_left_behind_alone_is_waited_for() -> None:
     fast.leave()
     fast.leave()
     taken = 0
-    while not body.wanted:
+    while not body.wants():
         slow.take()
         taken += 1
     assert (taken, slow.cut) == (6, False)
@@ -100,7 +100,7 @@ def test_tiny_chunks_are_bounded_by_what_they_cost() -> None:
     body = SharedBody(BOUNDS)
     body.join()
     count = 0
-    while body.wanted:
+    while body.wants():
         body.append(b"x")
         count += 1
     assert count < 20
@@ -139,7 +139,7 @@ def test_each_has_a_prefix_and_who_saw_the_end_has_it_whole(steps: list[tuple[st
         reader = readers[number % len(readers)] if readers else None
         if step == "join" and body.joinable:
             readers.append(Reader(body.join()))
-        elif step == "append" and body.wanted and body.readers and not body.ended:
+        elif step == "append" and body.wants() and body.readers and not body.ended:
             chunk = bytes((len(true) + at) % 251 for at in range(number))
             body.append(chunk)
             true += chunk
