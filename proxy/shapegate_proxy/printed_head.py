@@ -12,8 +12,6 @@ from shapegate_proxy import answers
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from shapegate_proxy.electric import Chunk
-
 _STATUS: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _ENDS_A_LINE: Final = frozenset("\r\n\0")
 
@@ -52,7 +50,7 @@ class HeadPrinter:
         return print_fields(headers)
 
     def print_whole(
-        self, status: int, head: ClientHead, body: Chunk, origin: str | None, request_id: str
+        self, status: int, head: ClientHead, body: bytes | memoryview, origin: str | None, request_id: str
     ) -> bytes:
         """Print a whole answer; it says how long its body is in any case."""
         own = ""
