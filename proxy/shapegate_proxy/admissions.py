@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from shapegate_wire.request import ShapeRequest
 
 ADMISSIONS_MAX: Final = 2_048
-"""Some 10 MB when full of requests of usual size."""
+"""Some 12 MB when full of requests of usual size; what is known of their answers is not counted there."""
 HEAD_BYTES_MAX: Final = 8 * 1024
-"""Longer heads are not kept: together they take no more than 16 MB."""
+"""Longer heads are not kept: together they would take more than 16 MB."""
 TARGET_CHARS_MAX: Final = 2_000
 """Longer ones are not kept: their filters would make an entry large."""
 
@@ -61,7 +61,8 @@ class Admissions:
     def __init__(self, *, size_max: int = ADMISSIONS_MAX) -> None:
         self._size_max = size_max
         self._by_head: dict[bytes, Admission] = {}
-        """In the order in which they came; one that is used much is soon back when it made room."""
+        """In the order in which they came. One that is used much makes room like all others, and is back with
+        its next request: a memory by use would cost each request the steps to say that it was used."""
         self.recall: Final[Callable[[bytes], Admission | None]] = self._by_head.get
         """Looks up what is kept of a head, in one step and without a frame of its own."""
 

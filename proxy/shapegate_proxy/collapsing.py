@@ -257,23 +257,29 @@ class _Exchange:
         self.task = None  # If it was cancelled, it has the frames that this came through, and they have this.
 
     def deliver(self, answer: UpstreamAnswer) -> None:
-        """Hand out what came in one piece."""
+        """Hand out what came in one piece, unless a task is about to ask for it."""
+        if self.task is not None:
+            return
         self._begun = None
         self._hand_out(answer)
         answer.close()
 
     def persist(self) -> None:
         """See that somebody waits for the answer: it takes longer than a moment."""
-        if self._begun is not None and self.task is None:
+        if self._begun is not None:
             self.stuck()
 
     def stuck(self) -> None:
-        """Bring in a task what did not come in one piece, or not soon."""
-        self._start(self._begun_answer)
+        """Bring in a task what did not come in one piece, or not soon; may be called again.
+
+        Until the task has begun, `_begun` still tells what becomes of it: uvloop reads sockets in between.
+        """
+        if self.task is None:
+            self._start(self._begun_answer)
 
     async def _begun_answer(self) -> UpstreamAnswer:
         begun, self._begun = self._begun, None
-        assert begun is not None  # who aborts before this cancels the task too
+        assert begun is not None  # whoever takes it leaves it once there is a task, or cancels that
         return await begun.answer()
 
     def wait(self, deliver: Deliver | None = None) -> _Waiter:

@@ -38,7 +38,7 @@ class Incoming:
     """What was found out when the same head came before; it may not hold any more."""
 
     def forget(self) -> None:
-        """Let go of headers and parameters, which nobody needs while Electric is asked, which may last."""
+        """Let go of the head and what it says, which nobody needs while Electric is asked, which may last."""
         self.values, self.query, self.head = _none, _none, None
 
 

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from shapegate_proxy.answer_head import AnswerHead
 
 HEAD_BYTES_MAX: Final = 4_096
-"""One answer is known for each request that is kept, so that all heads together take some 10 MB at most."""
+HEADERS_MAX: Final = 64
+"""One answer is known for each request that is kept: some 10 MB of heads of usual size, and 30 MB at most."""
 ANSWER_BYTES_MAX: Final = 16 * 1024
 """Longer answers are worth a parser."""
 _END: Final = b"\r\n\r\n"
@@ -70,7 +71,7 @@ class KnownAnswer:
 
 def know(data: memoryview, head: AnswerHead, body: bytes, *, keeps: bool) -> KnownAnswer | None:
     """Keep what a parser read of a whole answer; None if one like it might be read in another way."""
-    if len(data) > ANSWER_BYTES_MAX or head.framing is not Framing.SAID:
+    if len(data) > ANSWER_BYTES_MAX or len(head.headers) > HEADERS_MAX or head.framing is not Framing.SAID:
         return None
     told, _, rest = data.tobytes().partition(_END)
     if len(told) > HEAD_BYTES_MAX or not told.startswith(b"HTTP/1.1 %d " % head.status):
@@ -79,7 +80,7 @@ def know(data: memoryview, head: AnswerHead, body: bytes, *, keeps: bool) -> Kno
     size, cut, chunk = (b"", b"", rest) if length is not None else rest.partition(_CUT)
     last = b"" if length is not None else _LAST_CHUNK
     if chunk != body + last or (length is not None and int(length) != len(body)):
-        return None  # Its body came in several chunks, or with trailers, or there is none.
+        return None  # Its body came in several chunks or with trailers, or is none whatever the head says.
     values = [found.span(1) for found in _EACH_ANOTHER.finditer(told)]
     if len(values) > len(LEFT_OUT):
         return None

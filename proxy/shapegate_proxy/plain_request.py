@@ -25,8 +25,7 @@ def new_request(plain: PlainHead, head: bytes, *, peer: Peer) -> Incoming:
 
 def known_request(admission: Admission, head: bytes, reader: HeadReader, *, peer: Peer) -> Incoming:
     """Make one of a head that came before, and was plain then."""
-    values = partial(_values, reader, head)
-    incoming = _incoming(admission.target, admission.org, values, head, peer)
+    incoming = _incoming(admission.target, admission.org, _Values(reader, head), head, peer)
     incoming.admission = admission
     return incoming
 
@@ -52,9 +51,18 @@ def _query(target: str) -> Iterable[tuple[str, str]]:
     return URL.build(path=path, query_string=query, encoded=True).query.items()
 
 
-def _values(reader: HeadReader, head: bytes, name: str) -> Sequence[str]:
-    plain = reader.read(head)
-    return () if plain is None else plain.values(name)
+class _Values:
+    """All values of a header, read when somebody asks; the head is not printed, since it holds a token."""
+
+    __slots__ = ("_head", "_reader")
+
+    def __init__(self, reader: HeadReader, head: bytes) -> None:
+        self._reader = reader
+        self._head = head
+
+    def __call__(self, name: str, /) -> Sequence[str]:
+        plain = self._reader.read(self._head)
+        return () if plain is None else plain.values(name)
 
 
 async def _no_body() -> None:

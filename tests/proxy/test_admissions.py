@@ -13,6 +13,8 @@ from shapegate_proxy.admissions import HEAD_BYTES_MAX, TARGET_CHARS_MAX, Admissi
 from shapegate_proxy.config import SharingSettings
 from shapegate_proxy.errors import InvalidToken
 from shapegate_proxy.limit_settings import LimitSettings
+from shapegate_proxy.plain_head import HeadReader
+from shapegate_proxy.plain_request import known_request, new_request
 from shapegate_proxy.revocation import UncheckedSessions
 from tests.proxy.builders import ACME, GLOBEX, LOG_HEADERS, NOW, bearer, gate, log_answer, token
 
@@ -51,6 +53,21 @@ def test_I_08_what_is_kept_is_bounded() -> None:
     for name, target in ((b"4", "x" * (TARGET_CHARS_MAX + 1)), (b"5" * (HEAD_BYTES_MAX + 1), TARGET)):
         kept.remember(name, admission(target))
         assert (kept.recall(name), len(kept)) == (None, 2)
+
+
+def test_J_16_a_request_does_not_print_the_head_that_it_was_read_from() -> None:
+    head = f"GET {TARGET} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer xyzzy\r\n\r\n".encode()
+    reader = HeadReader()
+    plain, known = reader.read(head), SimpleNamespace(target=TARGET, org=None)
+    assert plain is not None
+    for incoming in (
+        new_request(plain, head, peer=lambda: None),
+        known_request(known, head, reader, peer=lambda: None),  # type: ignore[arg-type]  # no more is looked at
+    ):
+        assert incoming.values("authorization") == ["Bearer xyzzy"]
+        assert "xyzzy" not in f"{incoming!r} {incoming.values!r} {incoming.query!r}"
+        incoming.forget()
+        assert (incoming.values("authorization"), incoming.head) == ((), None)
 
 
 SHARED = SharingSettings()

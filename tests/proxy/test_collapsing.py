@@ -627,6 +627,26 @@ async def _rest(watcher: Watcher) -> bytes:
     return await body_of(await watcher.begun.answer())
 
 
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_comes_before_who_waits_has_begun_to_is_for_it_too(whole: bool) -> None:
+    """uvloop reads sockets between the making of a task and its first step."""
+    callers, begun = beginning()
+    watcher, asking = Watcher(callers, takes=False), callers.fetches()
+    await asyncio.sleep(0)
+    (exchange,) = callers.collapsing._running
+    assert exchange.task is not None
+    assert not begun[0].taken_in_hand
+    if whole:
+        begun[0].deliver(b"[]")
+    else:
+        begun[0].stick()
+        begun[0].asked.answer(b"[]", b"")
+    await exchange.task
+    assert await asking == (200, b"[]")
+    assert await body_of(await watcher.begun.answer()) == b"[]"
+    assert (watcher.bodies, watcher.times_stuck, callers.collapsing.running) == ([None], 0, 0)
+
+
 async def test_what_is_not_whole_all_who_began_wait_for() -> None:
     callers, begun = beginning()
     watching = [Watcher(callers), Watcher(callers)]

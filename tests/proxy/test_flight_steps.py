@@ -264,11 +264,15 @@ async def test_I_08_a_mistake_of_the_client_to_electric_leaves_no_count() -> Non
 @given(STEPS, st.booleans(), st.booleans())
 @example([("ask", 0), ("head", 0), ("tick", 1), ("revoke", 0), ("piece", 0)], False, False)
 @example([("ask", 0), ("take", 0), ("tick", 1), ("revoke", 0)], False, False)
+@example([("ask", 0), ("take", 0), ("tick", 1), ("head", 0)], True, False)
+@example([("ask", 0), ("take", 0), ("tick", 1), ("whole", 0)], True, False)
 def test_I_21_whatever_happens_in_whatever_order_each_request_ends_once_and_leaves_nothing(
     steps: list[tuple[str, int]], collapse: bool, cached: bool
 ) -> None:
     async def run() -> None:
         stage = Stage(collapse=collapse, cached=cached)
+        errors = list[object]()
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
         for step, number in steps:
             if step == "tick":
                 await ticks(number)
@@ -277,6 +281,9 @@ def test_I_21_whatever_happens_in_whatever_order_each_request_ends_once_and_leav
         await stage.finish()
         assert len(stage.recorder.events) == stage.begun
         assert len({event.request_id for event in stage.recorder.events}) == stage.begun
+        assert errors == []
+        if "fault" not in {step for step, _ in steps}:
+            assert UpstreamFault.code not in {event.code for event in stage.recorder.events}
         assert not stage.limits._requests | stage.limits._initial | stage.limits._live
         assert stage.held.count == 0
         for client in stage.clients:

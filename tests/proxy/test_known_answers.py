@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shapegate_proxy.known_answers import ANSWER_BYTES_MAX, HEAD_BYTES_MAX, KnownAnswer, know
+from shapegate_proxy.known_answers import ANSWER_BYTES_MAX, HEAD_BYTES_MAX, HEADERS_MAX, KnownAnswer, know
 from shapegate_proxy.lean_answer import AnswerReader
 from tests.proxy.raw import CHUNKED, EMPTY_LOG, HEAD
 from tests.proxy.test_lean_answer import ALL, GOOD, Outcome, read
@@ -170,5 +170,9 @@ def test_W_08_what_is_known_of_an_answer_is_bounded() -> None:
     long = HEAD + b"content-length: %d\r\n\r\n%b"
     assert known_of(wide % (b"x" * (HEAD_BYTES_MAX // 2))) is not None
     assert known_of(wide % (b"x" * HEAD_BYTES_MAX)) is None
+    many = HEAD + b"%bcontent-length: 2\r\n\r\n[]"
+    for count, known in ((HEADERS_MAX - 4, True), (HEADERS_MAX - 3, False)):
+        lines = b"".join(b"x-%d: y\r\n" % number for number in range(count))
+        assert (known_of(many % lines) is not None) is known
     assert known_of(long % (ANSWER_BYTES_MAX // 2, b"x" * (ANSWER_BYTES_MAX // 2))) is not None
     assert known_of(long % (ANSWER_BYTES_MAX, b"x" * ANSWER_BYTES_MAX)) is None
