@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import resource
+import statistics
 import time
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,8 @@ _OWN_FILES: Final = 200
 _SPARE: Final = 20
 """Connections for those that ask the gate how it is."""
 _EVENT_PAUSE_SECONDS: Final = 0.005
+_EVENT_PARTS: Final = 5
+"""So often in a round each target has its turn: the pace of a machine changes within seconds."""
 _GAUGE: Final = re.compile(r"^shapegate_live_requests ([0-9.e+]+)$", re.MULTILINE)
 
 
@@ -205,19 +208,26 @@ async def measure_events(bench: Bench) -> Sequence[Result]:
                 port=target.port,
                 request=request.decode("ascii"),
                 control=upstream.port,
-                count=bench.scale.events,
+                count=bench.scale.events // _EVENT_PARTS,
                 pause_seconds=_EVENT_PAUSE_SECONDS,
             )
             return percentile(seconds, 50)
 
-        measured = await take_turns([upstream, nginx, gate], bench.scale.rounds, one)
+        parts = await take_turns([upstream, nginx, gate], bench.scale.rounds * _EVENT_PARTS, one)
     return (
-        judge(EVENTS, ratios(measured[gate.name], measured[nginx.name])),
+        judge(EVENTS, _by_round(ratios(parts[gate.name], parts[nginx.name]))),
         *(
-            Reading(name=f"an event to the client: {name}", unit="us", rounds=_us(seconds))
-            for name, seconds in measured.items()
+            Reading(name=f"an event to the client: {name}", unit="us", rounds=_us(_by_round(seconds)))
+            for name, seconds in parts.items()
         ),
     )
+
+
+def _by_round(parts: Sequence[float]) -> list[float]:
+    """Take the medians of the parts of each round."""
+    return [
+        statistics.median(parts[start : start + _EVENT_PARTS]) for start in range(0, len(parts), _EVENT_PARTS)
+    ]
 
 
 def _ms(seconds: Sequence[float]) -> tuple[float, ...]:

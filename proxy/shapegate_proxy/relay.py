@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from shapegate_proxy.allowed_headers import client_head
@@ -127,7 +126,7 @@ async def relay_answer(
         await responder.begin(answer.status, head, request_id=request_id)
         if not answer.ready:
             await responder.flush()
-        answer.pour(partial(_pour, responder, progress, built.sse))
+        answer.pour(_Pouring(responder, progress, sse=built.sse).pour)
         while chunk := await answer.next():
             progress.between_events = False
             await responder.write(chunk, more=answer.ready)
@@ -138,14 +137,25 @@ async def relay_answer(
         answer.close()
 
 
-def _pour(responder: Responder, progress: Progress, sse: bool, chunk: Chunk) -> bool:
-    """Send a piece of a body at the moment it comes, if the reader took all before."""
-    if not responder.at_once():
-        return False
-    responder.write_now(chunk)
-    progress.body_bytes += len(chunk)
-    progress.between_events = sse and chunk[-2:] == b"\n\n"
-    return True
+class _Pouring:
+    """The rest of a body, as it comes while somebody waits for it."""
+
+    __slots__ = ("_progress", "_responder", "_sse")
+
+    def __init__(self, responder: Responder, progress: Progress, *, sse: bool) -> None:
+        self._responder = responder
+        self._progress = progress
+        self._sse = sse
+
+    def pour(self, chunk: Chunk) -> bool:
+        """Send a piece at the moment it comes, if the reader took all before."""
+        responder, progress = self._responder, self._progress
+        if not responder.at_once():
+            return False
+        responder.write_now(chunk)
+        progress.body_bytes += len(chunk)
+        progress.between_events = self._sse and chunk[-2:] == b"\n\n"
+        return True
 
 
 def _head(built: UpstreamRequest, answer: UpstreamAnswer, *, org_in_url: bool) -> ClientHead:

@@ -64,10 +64,6 @@ class Place:
         """Whether there is something to take: bytes, or the end."""
         return self._piece.chunk is not None and not self.cut
 
-    def peek(self) -> Chunk | None:
-        """Return what `take` would return; None if it is not `ready`."""
-        return None if self.cut else self._piece.chunk
-
     def take(self) -> Chunk:
         """Return the next chunk, which is ready; empty at the end of the body, also when asked again."""
         chunk, following = self._piece.chunk, self._piece.following

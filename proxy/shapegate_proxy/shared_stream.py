@@ -77,11 +77,22 @@ class SharedStream:
         return SharedAnswer(self)
 
     def bring(self, chunk: Chunk) -> None:
-        """Add bytes to what can be read."""
-        self.body.append(chunk)
-        if not self.body.joinable:
+        """Add bytes to what can be read, after they went to who waits: those have taken all before."""
+        passed, left = [], []
+        for news, reader in self._news.items():  # Whoever is woken is taken out later, by its task.
+            if not news.done():
+                if reader.passes(chunk):
+                    passed.append(reader)
+                else:
+                    left.append(news)
+        body = self.body
+        body.append(chunk)
+        if not body.joinable:
             self._close_door()
-        self._wake()
+        for reader in passed:
+            reader.passed()
+        for news in left:
+            news.set_result(None)
 
     async def pump(self, answer: UpstreamAnswer) -> None:
         """Bring what comes to the readers, up to the end.
@@ -141,9 +152,8 @@ class SharedStream:
             self._abandon()
 
     def _wake(self) -> None:
-        # Those who are woken leave `_news` later, in their tasks.
-        for news, reader in self._news.items():
-            if not (news.done() or reader.offer()):
+        for news in self._news:
+            if not news.done():
                 news.set_result(None)
 
 
@@ -200,17 +210,15 @@ class SharedAnswer:
         """Offer it what comes while `next` is waited for."""
         self._sink = sink
 
-    def offer(self) -> bool:
-        """Offer what is there; says whether all of it was taken, and more may come."""
-        stream, place, sink = self._stream, self._place, self._sink
-        if sink is None:
-            return False
-        while (chunk := place.peek()) is not None:
-            if not chunk or not sink(chunk):
-                return False
-            place.take()
-            stream.taken()
-        return not place.cut and not stream.over
+    def passes(self, chunk: Chunk) -> bool:
+        """Offer the next bytes to a reader who waits, before they are added; says whether they were taken."""
+        sink = self._sink
+        return sink is not None and sink(chunk)
+
+    def passed(self) -> None:
+        """Go on behind these bytes, which were added."""
+        self._place.take()
+        self._stream.taken()
 
     def close(self) -> None:
         """Take nothing more; the last one ends the request at Electric. May be called again."""
