@@ -149,8 +149,9 @@ class Begun(Protocol):
     def watch(self, watcher: Watcher) -> None:
         """Say whom to tell what becomes of it; before the event loop goes on, by whoever began the request.
 
-        Who watches is called, but never within this call, unless who asked took it in hand before. Whoever is
-        not called soon asks for the `answer`: until then nothing bounds how long Electric keeps silent.
+        Who watches is called, but never within this call, unless who asked took it in hand before: `answer`
+        does with its first step, not when a task is made of it. Whoever is not called soon asks for the
+        `answer`: until then nothing bounds how long Electric keeps silent.
         """
 
     async def answer(self) -> UpstreamAnswer:
