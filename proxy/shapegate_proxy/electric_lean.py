@@ -74,10 +74,7 @@ class LeanClient:
         if sending is None:
             sending = Sending(self._print(request))
             request.keep(sending)
-        connection = self._idle.take_newest()
-        if connection is not None and not connection.quiet():
-            connection.abort()
-            connection = self._pooled()
+        connection = self._pooled()
         if connection is None:
             return None
         write = connection.write

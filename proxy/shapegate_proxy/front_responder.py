@@ -26,9 +26,8 @@ class Line(Protocol):
 
     transport: asyncio.Transport | None
 
-    @property
-    def writing_paused(self) -> bool:
-        """Whether the client has to take something before more is sent."""
+    def at_once(self) -> bool:
+        """Say whether nothing that was sent before waits to be taken."""
 
     async def send(self, pieces: Chunk | list[Chunk]) -> None:
         """Send; returns when more may be sent. Raises ConnectionResetError if the client is gone."""
@@ -57,14 +56,7 @@ class FrontResponder:
         self._kept_back_bytes = 0
 
     def at_once(self) -> bool:
-        front = self._front
-        transport = front.transport
-        return (
-            transport is not None
-            and not front.writing_paused
-            and not self._kept_back
-            and not transport.is_closing()
-        )
+        return not self._kept_back and self._front.at_once()
 
     def answer_now(self, status: int, head: ClientHead, body: Chunk, *, request_id: str) -> None:
         if self._front.transport is not None:

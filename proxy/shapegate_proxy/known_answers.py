@@ -45,12 +45,11 @@ class Sending:
 class KnownAnswer:
     """One answer that a parser read."""
 
-    __slots__ = ("_layout", "_same", "_size", "head", "keeps")
+    __slots__ = ("_layout", "_same", "head", "keeps")
 
     def __init__(self, pieces: tuple[bytes, ...], head: AnswerHead, *, keeps: bool) -> None:
         """`pieces` are the whole answer: text, value, text, value, text, body, text; a value may be empty."""
         self._layout = struct.Struct("".join(f"{len(piece)}s" for piece in pieces))
-        self._size = self._layout.size
         self._same = pieces[0::2]
         self.head = head
         self.keeps = keeps
@@ -58,9 +57,10 @@ class KnownAnswer:
 
     def body(self, buffer: memoryview, size: int) -> bytes | None:
         """Return the body of an answer, the first `size` bytes of a buffer; None if it is not known."""
-        if self._size != size:
+        layout = self._layout
+        if layout.size != size:
             return None
-        first, time, second, identity, third, body, last = self._layout.unpack_from(buffer)
+        first, time, second, identity, third, body, last = layout.unpack_from(buffer)
         if (first, second, third, last) != self._same:
             return None
         try:
@@ -77,8 +77,11 @@ def know(data: memoryview, head: AnswerHead, body: bytes, *, keeps: bool) -> Kno
     if len(told) > HEAD_BYTES_MAX or not told.startswith(b"HTTP/1.1 %d " % head.status):
         return None  # A head of another status is that of an answer before the answer (1xx).
     length = head.headers.get("content-length")
-    size, cut, chunk = (b"", b"", rest) if length is not None else rest.partition(_CUT)
-    last = b"" if length is not None else _LAST_CHUNK
+    if length is None:
+        size, cut, chunk = rest.partition(_CUT)
+        last = _LAST_CHUNK
+    else:
+        size, cut, chunk, last = b"", b"", rest, b""
     if chunk != body + last or (length is not None and int(length) != len(body)):
         return None  # Its body came in several chunks or with trailers, or is none whatever the head says.
     values = [found.span(1) for found in _EACH_ANOTHER.finditer(told)]

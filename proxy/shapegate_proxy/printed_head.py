@@ -58,19 +58,17 @@ class HeadPrinter:
             body = b""
         elif not head.framed:
             own = f"content-length: {len(body)}\r\n"
+        return self.print(status, head.fields, origin, request_id, own) + body
+
+    def print(self, status: int, fields: str, origin: str | None, request_id: str, own: str = "") -> bytes:
+        """Print a whole head; `fields` and `own` are the lines that depend on the answer."""
         common = self._plain if origin is None else self._of_origins.get(origin, self._plain)
         read_clock = self._now
         now = read_clock()
         date = self._date if self._from <= now < self._to else self._dated(now)
         line = _STATUS.get(status) or f"HTTP/1.1 {status} \r\n"
-        told = f"{line}{head.fields}{common}x-request-id: {request_id}\r\ndate: {date}\r\n{own}\r\n"
-        return told.encode() + body
-
-    def print(self, status: int, fields: str, origin: str | None, request_id: str, own: str = "") -> bytes:
-        """Print a whole head; `fields` and `own` are the lines that depend on the answer."""
-        head = ClientHead({})
-        head.fields, head.framed = fields + own, True
-        return self.print_whole(status, head, b"", origin, request_id)
+        told = f"{line}{fields}{common}x-request-id: {request_id}\r\ndate: {date}\r\n{own}\r\n"
+        return told.encode()
 
     def _dated(self, now: float) -> str:
         self._from = float(int(now))

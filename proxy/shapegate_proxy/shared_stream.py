@@ -78,21 +78,20 @@ class SharedStream:
 
     def bring(self, chunk: Chunk) -> None:
         """Add bytes to what can be read, after they went to who waits: those have taken all before."""
-        passed, left = [], []
-        for news, reader in self._news.items():  # Whoever is woken is taken out later, by its task.
-            if not news.done():
-                if reader.passes(chunk):
-                    passed.append(reader)
-                else:
-                    left.append(news)
+        passed = []
+        for news, reader in self._news.items():  # Whoever is woken goes on later, in its task.
+            if news.done():
+                continue
+            if reader.passes(chunk):
+                passed.append(reader)
+            else:
+                news.set_result(None)
         body = self.body
         body.append(chunk)
         if not body.joinable:
             self._close_door()
         for reader in passed:
-            reader.passed()
-        for news in left:
-            news.set_result(None)
+            reader.advance()
 
     async def pump(self, answer: UpstreamAnswer) -> None:
         """Bring what comes to the readers, up to the end.
@@ -215,7 +214,7 @@ class SharedAnswer:
         sink = self._sink
         return sink is not None and sink(chunk)
 
-    def passed(self) -> None:
+    def advance(self) -> None:
         """Go on behind these bytes, which were added."""
         self._place.take()
         self._stream.taken()
